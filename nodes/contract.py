@@ -1,0 +1,137 @@
+"""What a node is to the engine: plain types, no framework.
+
+An *item* travels along the edges. It is never changed in place: a node returns a new one
+(`item.with_data(...)`), so that a fork needs no copies and the bench shows what production saw.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Json = Any
+"""A value of JSON types only: dict with str keys, list, str, int, float, bool, None."""
+
+DEFAULT_PORT = "default"
+
+
+class PoolType(enum.IntEnum):
+    """Where a loop runs; the highest pool that one of its nodes asks for wins."""
+
+    ASYNC = 0
+    THREAD = 1
+    PROCESS = 2
+
+
+class NodeKind(enum.StrEnum):
+    PRODUCER = "producer"
+    BLOCKING = "blocking"
+    NON_BLOCKING = "non_blocking"
+    CONDITIONAL = "conditional"
+
+
+@dataclass(slots=True)
+class NodeOutput:
+    """The item. Treat it as immutable; it is not frozen because that triples its cost.
+
+    id: deterministic, `<loop>:<activation>:<sequence>` for what a producer emits.
+    data: the payload, JSON types only.
+    metadata: JSON that travels along but is no payload, such as headers.
+    """
+
+    id: str
+    data: dict[str, Json]
+    metadata: dict[str, Json] = field(default_factory=dict)
+
+    def with_data(self, data: dict[str, Json]) -> "NodeOutput":
+        """Return an item of the same identity that carries other data."""
+        return NodeOutput(self.id, data, self.metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionCompleted:
+    """A producer returns it when it has nothing more to emit in this activation."""
+
+    reason: str = "exhausted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often one node is tried for one item; delays in seconds, jitter as a share of them."""
+
+    max_attempts: int = 1
+    delay: float = 1.0
+    backoff: float = 2.0
+    max_delay: float = 60.0
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """`data.config` of a node: engine options, the same for every node."""
+
+    timeout: float | None = None
+    pool: PoolType | None = None
+    retry: RetryPolicy | None = None
+    max_in_flight: int = 100
+    replicas: int = 1
+    queue_name: str | None = None
+    max_length: int = 10_000
+    overflow: str = "block"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """One node of a workflow: its id, its type, its form values and its options."""
+
+    id: str
+    type: str
+    form: Mapping[str, Json] = field(default_factory=dict)
+    options: NodeOptions = NodeOptions()
+
+
+class Tools(Protocol):
+    """Named Python functions that a node may call."""
+
+    async def call(self, name: str, arguments: Mapping[str, Json]) -> Json: ...
+
+
+class NodeContext(Protocol):
+    """What a node that declares `execute(self, item, context)` may use."""
+
+    tools: Tools
+    mode: str
+    """`production` or `bench`."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over retries and redeliveries of this item at this node."""
+
+    def emit(self, queue: str, item: NodeOutput) -> None:
+        """Stage an item for a queue; it is handed over when the iteration is committed."""
+
+    def stage(self, effect: Json) -> None:
+        """Stage an effect of this node; its `apply` gets it in commit order."""
+
+    def new_item(self, data: dict[str, Json]) -> NodeOutput:
+        """Make an item of this loop's own, for what a node emits in `flush`."""
+
+
+class Node(Protocol):
+    """What the engine calls. `nodes.base.BaseNode` implements it."""
+
+    identifier: str
+    kind: NodeKind
+    execution_pool: PoolType
+    input_ports: tuple[str, ...]
+    output_ports: tuple[str, ...]
+    config: NodeConfig
+    state: Json
+    stateful: bool
+    templated: bool
+    flush_after: float | None
+
+    async def init(self) -> None: ...
+    async def cleanup(self) -> None: ...
+    async def flush(self, context: NodeContext) -> NodeOutput | None: ...
+    def render(self, item: NodeOutput) -> None: ...

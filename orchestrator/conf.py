@@ -1,0 +1,48 @@
+"""The project's settings: `settings.ORCHESTRATOR`, typed, with defaults, read on each access."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrchestratorSettings:
+    """Times in seconds.
+
+    NODE_PACKAGES: packages whose modules hold nodes, beside the built-in ones.
+    POST_PROCESSORS: dotted paths of functions `(FlowGraph) -> list[Problem]`.
+    TOOL_MODULES: modules that register tools when they are imported.
+    """
+
+    REDIS_URL: str = "redis://127.0.0.1:6379/0"
+    DATA_DIR: Path
+    MAX_ITERATIONS: int = 1000
+    LEASE_TTL: float = 30.0
+    NODE_PACKAGES: list[str] = field(default_factory=list)
+    POST_PROCESSORS: list[str] = field(default_factory=list)
+    TOOL_MODULES: list[str] = field(default_factory=list)
+    BENCH_CHILDREN: int = 4
+    BENCH_TIMEOUT: float = 30.0
+    BENCH_TTL: float = 24 * 3600.0
+
+    @property
+    def files_dir(self) -> Path:
+        """The only folder that file nodes may read and write."""
+        return self.DATA_DIR / "files"
+
+
+def orchestrator_settings() -> OrchestratorSettings:
+    """Return the settings.
+
+    Raises:
+        ImproperlyConfigured: a name is unknown.
+    """
+    given: dict[str, Any] = getattr(settings, "ORCHESTRATOR", {})
+    known = {f.name for f in fields(OrchestratorSettings)}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ImproperlyConfigured(f"ORCHESTRATOR has unknown settings: {', '.join(unknown)}")
+    return OrchestratorSettings(**given)

@@ -1,0 +1,221 @@
+"""Every error the project raises, as one tree.
+
+    OrchestratorError
+    ├── WorkflowInvalid          the JSON of a workflow cannot be used
+    ├── InvalidRequest           another input of a client cannot be used
+    ├── InvalidPayload           a value is not strict JSON, too deep or too large
+    ├── NotFound
+    ├── NotAllowed
+    ├── NotAuthenticated
+    ├── Conflict
+    │   └── MissingInput         the bench has no input for a node
+    ├── NodeFailed               a node raised
+    │   └── NodeTimeout          a node took longer than allowed
+    ├── TemplateInvalid          a template is refused when it is saved
+    ├── TemplateFailed           a template cannot be rendered for this item
+    ├── StepLimitExceeded        a walk took more steps than allowed
+    ├── NotPortable              a closure was queued or checkpointed
+    ├── Busy                     as many as allowed are running
+    ├── StoreUnavailable         Redis or the database is away
+    ├── StoreRefused             the server cannot give the guarantees
+    ├── LeaseLost                another owner holds the slot
+    └── RegistryError
+        ├── UnknownNodeType
+        ├── DuplicateNodeType
+        ├── UnknownTool
+        └── DuplicateTool
+
+The docstring of a class is its default message.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong, and where: `nodes[2].data.form.url`."""
+
+    path: str
+    message: str
+
+
+class OrchestratorError(Exception):
+    """Something went wrong."""
+
+    code = "error"
+
+    def __init__(self, message: str = "", *, problems: tuple[Problem, ...] = ()) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.problems = problems
+        super().__init__(self.message)
+
+
+class WorkflowInvalid(OrchestratorError):
+    """The workflow is not valid."""
+
+    code = "invalid_workflow"
+
+
+class InvalidRequest(OrchestratorError):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class InvalidPayload(OrchestratorError):
+    """The value is not strict JSON."""
+
+    code = "invalid_payload"
+
+
+class PayloadTooLarge(InvalidPayload):
+    """The value is too large."""
+
+    code = "too_large"
+
+
+class NotFound(OrchestratorError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class NotAuthenticated(OrchestratorError):
+    """Log in, or send a valid bearer token."""
+
+    code = "not_authenticated"
+
+
+class NotAllowed(OrchestratorError):
+    """You may not do this."""
+
+    code = "not_allowed"
+
+
+class Conflict(OrchestratorError):
+    """The present state does not allow this."""
+
+    code = "conflict"
+
+
+class MissingInput(Conflict):
+    """Run the upstream nodes first."""
+
+    code = "missing_input"
+
+    def __init__(self, nodes: tuple[str, ...]) -> None:
+        self.nodes = nodes
+        problems = tuple(Problem(f"nodes.{n}", "has no cached output") for n in nodes)
+        super().__init__(
+            f"no cached output of {', '.join(nodes)}: run them first, or send an input",
+            problems=problems,
+        )
+
+
+class NodeFailed(OrchestratorError):
+    """A node failed."""
+
+    code = "node_failed"
+
+    def __init__(
+        self, message: str = "", *, node_id: str = "", error_type: str = "", trace: str = "",
+        node_input: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.node_id = node_id
+        self.error_type = error_type
+        self.trace = trace
+        self.node_input = node_input
+
+
+class NodeTimeout(NodeFailed):
+    """A node took longer than allowed."""
+
+    code = "node_timeout"
+
+
+class TemplateInvalid(OrchestratorError):
+    """The template is not allowed."""
+
+    code = "invalid_template"
+
+    def __init__(self, message: str = "", *, line: int = 1, column: int = 1) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+class TemplateFailed(OrchestratorError):
+    """The template could not be rendered."""
+
+    code = "template_failed"
+
+
+class StepLimitExceeded(OrchestratorError):
+    """The walk took more steps than allowed."""
+
+    code = "step_limit"
+
+    def __init__(self, limit: int, path: tuple[str, ...]) -> None:
+        self.limit = limit
+        self.path = path
+        super().__init__(f"more than {limit} steps: {' -> '.join(path[-10:])}")
+
+
+class NotPortable(OrchestratorError):
+    """A closure cannot be queued or checkpointed; register the function by name."""
+
+    code = "not_portable"
+
+
+class Busy(OrchestratorError):
+    """As many as allowed are running; try again."""
+
+    code = "busy"
+
+
+class StoreUnavailable(OrchestratorError):
+    """Redis cannot be reached."""
+
+    code = "store_unavailable"
+
+
+class StoreRefused(OrchestratorError):
+    """This server cannot give the guarantees."""
+
+    code = "store_refused"
+
+
+class LeaseLost(OrchestratorError):
+    """Another owner holds the slot."""
+
+    code = "lease_lost"
+
+
+class RegistryError(OrchestratorError):
+    """The registry refused."""
+
+    code = "registry"
+
+
+class UnknownNodeType(RegistryError):
+    """No node has this type."""
+
+    code = "unknown_node_type"
+
+
+class DuplicateNodeType(RegistryError):
+    """Two nodes have one identifier."""
+
+    code = "duplicate_node_type"
+
+
+class UnknownTool(RegistryError):
+    """No tool has this name."""
+
+    code = "unknown_tool"
+
+
+class DuplicateTool(RegistryError):
+    """Two tools have one name."""
+
+    code = "duplicate_tool"
