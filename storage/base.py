@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+
 class Missing:
     """The type of MISSING."""
 
@@ -34,6 +35,10 @@ class Missing:
 
 MISSING: Final = Missing()
 """What a look-up answers when there is no value; `None` is a value."""
+
+DEAD_LETTERS: Final = "!dead-letters"
+"""The name that FULL gives when the outbox of dead letters has no room."""
+DEAD_LETTERS_LIMIT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +83,12 @@ class SlotState:
 
 @dataclass(slots=True, kw_only=True)
 class Commit:
-    """A group of finished iterations. `room` gives the length limit of each output queue."""
+    """A group of finished iterations. `room` gives the length limit of each output queue;
+    `completed` leaves the mark that this slot has ended its activation."""
 
     number: int
     sequence: int
+    activation: int
     outputs: list[tuple[str, bytes]] = field(default_factory=list)
     room: dict[str, int] = field(default_factory=dict)
     acks: list[tuple[str, str]] = field(default_factory=list)

@@ -1,0 +1,9 @@
+-- KEYS: completion hash, then the streams
+-- ARGV: activation, then the names of the writer slots
+for i = 2, #KEYS do
+  if redis.call('XLEN', KEYS[i]) > 0 then return false end
+end
+for i = 2, #ARGV do
+  if redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[1] then return false end
+end
+return true

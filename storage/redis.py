@@ -1,0 +1,398 @@
+"""The stores on a Redis-protocol server (Redis 7.0, Valkey 7.2 or newer).
+
+A queue is a stream with one consumer group; the entry is deleted when it is committed. All keys
+of a workflow share one hash slot, so that one script can touch them. The client never retries a
+write by itself: a repeated `XADD` would be a second entry. Commits are repeated by their number.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from orchestrator.exceptions import LeaseLost, StoreRefused, StoreUnavailable
+from storage.base import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_LIMIT,
+    MISSING,
+    CacheStore,
+    Channel,
+    Commit,
+    CommitResult,
+    Entry,
+    Feed,
+    Lease,
+    Missing,
+    Outcome,
+    QueueStore,
+    SlotState,
+)
+
+_LUA = Path(__file__).with_name("lua")
+_GROUP = "loop"
+_STATE = b"node:"
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+Client = Any
+"""redis-py's client; its own types cover neither its byte replies nor its scripts."""
+
+
+def connect(url: str) -> Client:
+    """Return a client; a blocking read takes a connection of its own from the pool."""
+    return aioredis.Redis.from_url(
+        url,
+        max_connections=10_000,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=10,
+        socket_connect_timeout=2,
+        health_check_interval=15,
+    )
+
+
+def _translated(
+    method: Callable[_P, Coroutine[Any, Any, _T]],
+) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Raise StoreUnavailable for what says that the server is away."""
+
+    @wraps(method)
+    async def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return await method(*args, **kwargs)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            raise StoreUnavailable(f"Redis is away: {error}") from error
+        except ResponseError as error:
+            if str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN")):
+                raise StoreUnavailable(f"Redis is not ready: {error}") from error
+            raise
+
+    return call
+
+
+async def check_server(client: Client) -> None:
+    """Refuse a server that is too old for the commit script.
+
+    Raises:
+        StoreRefused: naming the version found.
+        StoreUnavailable: the server is away.
+    """
+    try:
+        info = await client.info("server")
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis is away: {error}") from error
+    name, floor = ("valkey", (7, 2)) if "valkey_version" in info else ("redis", (7, 0))
+    version = str(info[f"{name}_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < floor:
+        raise StoreRefused(f"{name} {version} is too old: {floor[0]}.{floor[1]} is the floor")
+
+
+class _Keys:
+    """The keys of one workflow."""
+
+    def __init__(self, workflow: str) -> None:
+        self.prefix = f"wo:{{wf:{workflow}}}:"
+        self.fence = f"{self.prefix}fence"
+        self.completed = f"{self.prefix}completed"
+        self.dead = f"{self.prefix}dead"
+        self.latest = f"{self.prefix}latest"
+
+    def slot(self, name: str) -> str:
+        return f"{self.prefix}slot:{name}"
+
+    def queue(self, name: str) -> str:
+        return f"{self.prefix}q:{name}"
+
+
+class RedisQueueStore(QueueStore):
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        source = {path.stem: path.read_text() for path in _LUA.glob("*.lua")}
+        register = client.register_script
+        self._begin = register("#!lua flags=allow-oom\n" + source["begin"])
+        self._end = register("#!lua flags=allow-oom\n" + source["end"])
+        self._exhausted = register("#!lua flags=no-writes\n" + source["exhausted"])
+        # Without outputs a commit only frees memory: it must pass when the server is full.
+        self._commit = register("#!lua\n" + source["commit"])
+        self._commit_sink = register("#!lua flags=allow-oom\n" + source["commit"])
+
+    @_translated
+    async def begin(self, lease: Lease, activation: int) -> SlotState:
+        keys = _Keys(lease.workflow)
+        reply = await self._begin(
+            keys=[keys.fence, keys.slot(lease.name), keys.completed],
+            args=[lease.name, lease.token, activation],
+        )
+        if not reply:
+            raise LeaseLost(f"slot {lease.name} of {lease.workflow} has a newer owner")
+        crashes, flat = reply
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        return SlotState(
+            activation=activation,
+            number=int(fields[b"number"]),
+            sequence=int(fields[b"sequence"]),
+            states={
+                name.removeprefix(_STATE).decode(): value
+                for name, value in fields.items()
+                if name.startswith(_STATE)
+            },
+            crashes=crashes,
+        )
+
+    @_translated
+    async def end(self, lease: Lease, unread: Sequence[tuple[str, str]] = ()) -> None:
+        keys = _Keys(lease.workflow)
+        await self._end(
+            keys=[keys.fence, keys.slot(lease.name), *(keys.queue(queue) for queue, _ in unread)],
+            args=[lease.name, lease.token, lease.slot, *(entry_id for _, entry_id in unread)],
+        )
+
+    @_translated
+    async def put(self, workflow: str, queue: str, body: bytes) -> str:
+        reply = await self._client.xadd(_Keys(workflow).queue(queue), {"b": body})
+        return str(reply.decode())
+
+    @_translated
+    async def read(
+        self, lease: Lease, queues: Sequence[str], count: int, wait: float
+    ) -> list[Entry]:
+        keys = _Keys(lease.workflow)
+        names = {keys.queue(queue): queue for queue in queues}
+        command: list[Any] = ["XREADGROUP", "GROUP", _GROUP, lease.slot, "COUNT", count]
+        if wait > 0:
+            command += ["BLOCK", max(1, int(wait * 1000))]
+        command += ["STREAMS", *names, *(">" for _ in names)]
+        try:
+            reply = await self._client.execute_command(*command)
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            await self._make_groups(names)
+            reply = await self._client.execute_command(*command)
+        return [
+            Entry(queue=names[stream], id=entry_id, body=body)
+            for stream, entry_id, body in _entries(reply)
+        ]
+
+    async def _make_groups(self, streams: Mapping[str, str]) -> None:
+        for stream in streams:
+            try:
+                await self._client.xgroup_create(stream, _GROUP, "0", mkstream=True)
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+
+    @_translated
+    async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
+        keys = _Keys(lease.workflow)
+        found: list[Entry] = []
+        for queue in queues:
+            stream = keys.queue(queue)
+            await self._make_groups({stream: queue})
+            rows = await self._client.xpending_range(
+                stream, _GROUP, "-", "+", 1_000_000, consumername=str(lease.slot)
+            )
+            for row in rows:
+                entry_id = row["message_id"]
+                body = await self._client.xrange(stream, entry_id, entry_id)
+                if body:
+                    found.append(
+                        Entry(
+                            queue=queue,
+                            id=entry_id.decode(),
+                            body=body[0][1][b"b"],
+                            deliveries=row["times_delivered"],
+                        )
+                    )
+        return found
+
+    @_translated
+    async def redeliver(self, lease: Lease, entry: Entry) -> Entry:
+        await self._client.xclaim(
+            _Keys(lease.workflow).queue(entry.queue), _GROUP, str(lease.slot), 0, [entry.id]
+        )
+        return Entry(
+            queue=entry.queue, id=entry.id, body=entry.body, deliveries=entry.deliveries + 1
+        )
+
+    @_translated
+    async def commit(self, lease: Lease, commit: Commit) -> CommitResult:
+        keys = _Keys(lease.workflow)
+        named = [queue for queue, _ in commit.outputs] + [queue for queue, _ in commit.acks]
+        queues = list(dict.fromkeys(named))
+        place = {queue: index for index, queue in enumerate(queues, start=5)}
+        args: list[Any] = [lease.name, lease.token, lease.slot, commit.number, commit.sequence]
+        args += [commit.activation if commit.completed else "", DEAD_LETTERS_LIMIT]
+        args += [commit.room.get(queue, 0) for queue in queues]
+        for pairs in (commit.outputs, commit.acks):
+            args.append(len(pairs))
+            for queue, value in pairs:
+                args += (place[queue], value)
+        args.append(len(commit.states))
+        for node, value in commit.states.items():
+            args += (_STATE + node.encode(), value)
+        args += [len(commit.dead), *commit.dead]
+        script = self._commit if commit.outputs or commit.dead else self._commit_sink
+        try:
+            reply = await script(
+                keys=[keys.fence, keys.slot(lease.name), keys.completed, keys.dead]
+                + [keys.queue(queue) for queue in queues],
+                args=args,
+            )
+        except ResponseError as error:
+            if "OOM" in str(error):
+                return CommitResult(Outcome.FULL, ("the server's memory",))
+            raise
+        return _result([part.decode() for part in reply], queues)
+
+    @_translated
+    async def exhausted(
+        self, workflow: str, queues: Sequence[str], writers: Sequence[str], activation: int
+    ) -> bool:
+        keys = _Keys(workflow)
+        return bool(
+            await self._exhausted(
+                keys=[keys.completed, *(keys.queue(queue) for queue in queues)],
+                args=[activation, *writers],
+            )
+        )
+
+    @_translated
+    async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:
+        keys = _Keys(workflow)
+        async with self._client.pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.xlen(keys.queue(queue))
+            return dict(zip(queues, await pipe.execute(), strict=True))
+
+    @_translated
+    async def peek(self, workflow: str, queue: str, count: int) -> list[Entry]:
+        rows = await self._client.xrange(_Keys(workflow).queue(queue), count=count)
+        return [Entry(queue=queue, id=row[0].decode(), body=row[1][b"b"]) for row in rows]
+
+    @_translated
+    async def dead(self, workflow: str, count: int) -> list[Entry]:
+        rows = await self._client.xrange(_Keys(workflow).dead, count=count)
+        return [Entry(queue=DEAD_LETTERS, id=row[0].decode(), body=row[1][b"b"]) for row in rows]
+
+    @_translated
+    async def forget_dead(self, workflow: str, ids: Sequence[str]) -> None:
+        if ids:
+            await self._client.xdel(_Keys(workflow).dead, *ids)
+
+    @_translated
+    async def forget(self, workflow: str) -> None:
+        pattern = _Keys(workflow).prefix.replace("[", "\\[") + "*"
+        keys = [key async for key in self._client.scan_iter(match=pattern, count=1000)]
+        if keys:
+            await self._client.unlink(*keys)
+
+
+def _entries(reply: Any) -> list[tuple[str, str, bytes]]:
+    """Flatten an XREADGROUP reply (a list of pairs in RESP2, a map in RESP3)."""
+    if not reply:
+        return []
+    streams = reply.items() if isinstance(reply, dict) else reply
+    return [
+        (stream.decode(), row[0].decode(), row[1][b"b"]) for stream, rows in streams for row in rows
+    ]
+
+
+def _result(reply: list[str], queues: list[str]) -> CommitResult:
+    outcome, names = Outcome(reply[0]), reply[1:]
+    if outcome is Outcome.FULL:
+        names = [DEAD_LETTERS if name == "dead" else queues[int(name)] for name in names]
+    return CommitResult(outcome, tuple(names))
+
+
+class RedisCacheStore(CacheStore):
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @_translated
+    async def get(self, key: str) -> bytes | Missing:
+        value = await self._client.get(f"wo:cache:{key}")
+        return MISSING if value is None else bytes(value)
+
+    @_translated
+    async def set(self, key: str, value: bytes, ttl: float) -> None:
+        await self._client.set(f"wo:cache:{key}", value, px=max(1, int(ttl * 1000)))
+
+    @_translated
+    async def delete(self, key: str) -> bool:
+        return bool(await self._client.delete(f"wo:cache:{key}"))
+
+
+class RedisChannel(Channel):
+    def __init__(self, client: Client, run: str) -> None:
+        self._client = client
+        self._prefix = f"wo:{{run:{run}}}:"
+
+    @_translated
+    async def get(self, key: str) -> bytes | Missing:
+        value = await self._client.get(self._prefix + key)
+        return MISSING if value is None else bytes(value)
+
+    @_translated
+    async def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
+        px = None if ttl is None else max(1, int(ttl * 1000))
+        await self._client.set(self._prefix + key, value, px=px)
+
+    @_translated
+    async def append(self, key: str, value: bytes) -> int:
+        return int(await self._client.rpush(self._prefix + key, value))
+
+    @_translated
+    async def items(self, key: str) -> list[bytes]:
+        return list(await self._client.lrange(self._prefix + key, 0, -1))
+
+    @_translated
+    async def add(self, key: str, amount: int = 1) -> int:
+        return int(await self._client.incrby(self._prefix + key, amount))
+
+    @_translated
+    async def delete(self, key: str) -> bool:
+        return bool(await self._client.delete(self._prefix + key))
+
+    @_translated
+    async def keys(self) -> list[str]:
+        found = [key async for key in self._client.scan_iter(match=f"{self._prefix}*", count=1000)]
+        return sorted(key.decode().removeprefix(self._prefix) for key in found)
+
+
+class RedisFeed(Feed):
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @_translated
+    async def publish(
+        self, workflow: str, latest: Mapping[str, bytes], events: Sequence[bytes]
+    ) -> None:
+        async with self._client.pipeline(transaction=False) as pipe:
+            if latest:
+                pipe.hset(_Keys(workflow).latest, mapping=dict(latest))
+            for event in events:
+                pipe.publish(f"wo:feed:{workflow}", event)
+            await pipe.execute()
+
+    @_translated
+    async def latest(self, workflow: str) -> dict[str, bytes]:
+        fields = await self._client.hgetall(_Keys(workflow).latest)
+        return {name.decode(): value for name, value in fields.items()}
+
+    async def subscribe(self) -> AsyncIterator[tuple[str, bytes]]:
+        try:
+            async with self._client.pubsub() as channel:
+                await channel.psubscribe("wo:feed:*")
+                while True:
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=5)
+                    if message is not None:
+                        workflow = message["channel"].decode().removeprefix("wo:feed:")
+                        yield workflow, message["data"]
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"Redis is away: {error}") from error
