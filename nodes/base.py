@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from nodes.contract import (
     DEFAULT_PORT,
+    ExecutionCompleted,
     Json,
     NodeConfig,
     NodeContext,
     NodeKind,
     NodeOutput,
     PoolType,
+    chosen_port,
 )
 from orchestrator.exceptions import NodeFailed, Problem
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from forms.base import BaseForm
 
 _rendered: ContextVar[Mapping[str, Json]] = ContextVar("rendered_form_values")
-chosen_port: ContextVar[str | None] = ContextVar("chosen_port", default=None)
 
 
 class BaseNode:
@@ -44,8 +45,12 @@ class BaseNode:
     input_ports: ClassVar[tuple[str, ...]] = (DEFAULT_PORT,)
     output_ports: ClassVar[tuple[str, ...]] = (DEFAULT_PORT,)
     form_class: ClassVar[str | None] = None
-    """Dotted path of the form, such as `nodes.builtin.text_forms.ParseForm`; loaded on first use."""
+    """Dotted path of the form, `nodes.builtin.text_forms.ParseForm`; loaded on first use."""
     stateful: ClassVar[bool] = False
+    queue_role: ClassVar[str | None] = None
+    """`writer` or `reader` for a node at one end of a queue."""
+    staged: ClassVar[bool] = False
+    """Whether the node stages effects, which it applies itself in commit order."""
     flush_after: float | None = None
     """Seconds after which `flush` is called when items are held back; None for never."""
 
@@ -78,6 +83,10 @@ class BaseNode:
         """The output ports this node has with its settings; a switch makes them from its form."""
         return self.output_ports
 
+    def writes_path(self) -> str | None:
+        """Return the file the node writes, so that two nodes are not given the same one."""
+        return None
+
     def validate(self) -> list[Problem]:
         """Return every problem of the settings; paths start at the node: `data.form.url`."""
         form_class = self.load_form()
@@ -108,6 +117,7 @@ class BaseNode:
         self._values = bound.static_values
         self._render = bound.render
         self.templated = bound.templated
+        _rendered.set(bound.static_values)  # what `setup` reads, before there is an item
 
     async def is_ready(self) -> str:
         """Return why the node cannot work, or an empty string."""
@@ -126,7 +136,7 @@ class BaseNode:
         if self._render is not None:
             _rendered.set(self._render(item.data))
 
-    async def execute(self, item: NodeOutput) -> NodeOutput | None:
+    async def execute(self, item: NodeOutput) -> NodeOutput | ExecutionCompleted | None:
         """Work on one item; None passes nothing on.
 
         Declare `execute(self, item, context)` to use the context, and a plain `def` to be run in
@@ -154,7 +164,7 @@ class ProducerNode(BaseNode):
     input_ports = ()
     stateful = True
 
-    async def execute(self, item: NodeOutput) -> Any:
+    async def execute(self, item: NodeOutput) -> NodeOutput | ExecutionCompleted:
         raise NotImplementedError(f"{type(self).__name__}.execute")
 
 
@@ -172,7 +182,7 @@ class ConditionalNode(BaseNode):
     """Chooses the output port that the item leaves by."""
 
     kind = NodeKind.CONDITIONAL
-    output_ports = ("yes", "no")
+    output_ports: ClassVar[tuple[str, ...]] = ("yes", "no")
 
     def set_output(self, port: bool | str) -> None:
         """Choose the port for the item in hand: a name, or True and False for `yes` and `no`."""

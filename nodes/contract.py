@@ -6,13 +6,18 @@ An *item* travels along the edges. It is never changed in place: a node returns 
 
 import enum
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+from orchestrator.exceptions import Problem
 
 Json = Any
 """A value of JSON types only: dict with str keys, list, str, int, float, bool, None."""
 
 DEFAULT_PORT = "default"
+chosen_port: ContextVar[str | None] = ContextVar("chosen_port", default=None)
+"""The output port that a conditional node chose for the item in hand, in this task."""
 
 
 class PoolType(enum.IntEnum):
@@ -99,9 +104,12 @@ class Tools(Protocol):
 class NodeContext(Protocol):
     """What a node that declares `execute(self, item, context)` may use."""
 
-    tools: Tools
-    mode: str
-    """`production` or `bench`."""
+    @property
+    def tools(self) -> Tools: ...
+
+    @property
+    def mode(self) -> str:
+        """`production` or `bench`."""
 
     @property
     def idempotency_key(self) -> str:
@@ -120,17 +128,24 @@ class NodeContext(Protocol):
 class Node(Protocol):
     """What the engine calls. `nodes.base.BaseNode` implements it."""
 
-    identifier: str
-    kind: NodeKind
-    execution_pool: PoolType
-    input_ports: tuple[str, ...]
-    output_ports: tuple[str, ...]
+    identifier: ClassVar[str]
+    kind: ClassVar[NodeKind]
+    execution_pool: ClassVar[PoolType]
+    input_ports: ClassVar[tuple[str, ...]]
+    output_ports: ClassVar[tuple[str, ...]]
+    stateful: ClassVar[bool]
+    queue_role: ClassVar[str | None]
+    """`writer` or `reader` for a node at one end of a queue."""
+    staged: ClassVar[bool]
+    """Whether it stages effects, which it applies itself in commit order."""
     config: NodeConfig
     state: Json
-    stateful: bool
     templated: bool
     flush_after: float | None
 
+    def ports(self) -> tuple[str, ...]: ...
+    def validate(self) -> list[Problem]: ...
+    def writes_path(self) -> str | None: ...
     async def init(self) -> None: ...
     async def cleanup(self) -> None: ...
     async def flush(self, context: NodeContext) -> NodeOutput | None: ...

@@ -34,12 +34,18 @@ class Edge:
 
 @dataclass(slots=True)
 class FlowGraph:
-    """Data and look-ups; what it means is FlowAnalyzer's business."""
+    """Data and look-ups; what it means is FlowAnalyzer's business.
+
+    lost_inputs, lost_outputs: nodes at the target and the source of an edge that had to be left
+    out. Such a graph is never run; it is checked further, and what its gaps cause is no news.
+    """
 
     name: str = ""
     entry_point: str | None = None
     nodes: dict[str, FlowNode] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
+    lost_inputs: set[str] = field(default_factory=set)
+    lost_outputs: set[str] = field(default_factory=set)
     _out: dict[str, list[Edge]] = field(default_factory=dict, repr=False)
     _in: dict[str, list[Edge]] = field(default_factory=dict, repr=False)
 
@@ -57,6 +63,15 @@ class FlowGraph:
         self._out[edge.source].append(edge)
         self._in[edge.target].append(edge)
         self.edges.append(edge)
+
+    def is_hand_over(self, edge: Edge) -> bool:
+        """Tell whether the edge stands for a queue: from a queue writer to a queue reader."""
+        source, target = self.nodes[edge.source].node, self.nodes[edge.target].node
+        return source.queue_role == "writer" and target.queue_role == "reader"
+
+    def walked(self, node_id: str) -> list[Edge]:
+        """The outgoing edges that an item is walked along, so without the hand-overs."""
+        return [e for e in self._out[node_id] if not self.is_hand_over(e)]
 
     def outgoing(self, node_id: str) -> list[Edge]:
         return self._out[node_id]
