@@ -1,0 +1,14 @@
+"""The form of tool."""
+
+from forms.base import BaseForm
+from forms.fields import KeyValueField, LiteralField
+
+
+class ToolForm(BaseForm):
+    tool = LiteralField(max_length=200, help_text="The name it is registered by.")
+    arguments = KeyValueField(
+        required=False, help_text="A name and its value, such as {{ data.order_id }}"
+    )
+    target = LiteralField(
+        max_length=200, initial="result", label="Result", help_text="The field for the result."
+    )
