@@ -1,0 +1,206 @@
+"""FlowEngine: a workflow's JSON in, running loops and single nodes out.
+
+It is the place where the pure core meets the world: the node registry, the tools, the language of
+conditions and the store are handed to it here.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forms.templating import compile_condition
+from nodes import files
+from nodes.contract import DEFAULT_PORT, ExecutionCompleted, NodeOutput, chosen_port
+from nodes.registry import NodeRegistry
+from nodes.tools import ToolRegistry
+from orchestrator.exceptions import NodeFailed, NotFound
+from orchestrator.execution.context import ExecutionContext, Scope
+from orchestrator.execution.plan import Plan
+from orchestrator.execution.runner import FlowRunner, LoopJob
+from orchestrator.execution.workflow_engine import WorkflowEngine
+from orchestrator.flow.analyzer import FlowAnalyzer
+from orchestrator.flow.builder import FlowBuilder, LoadedFlow
+from orchestrator.flow.loops import Loop
+from orchestrator.flow.processors import NodeValidator, PostProcessor, QueueMapper
+from storage.base import Lease, QueueStore
+from storage.codec import encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotAssignment:
+    """Which copy of which loop is to run, for which activation of which version."""
+
+    workflow: str
+    version: int
+    activation: int
+    loop: str
+    slot: int
+    token: int
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeResult:
+    """What one node did on the bench. `seconds` is the time its call took.
+
+    emitted: (queue, data) pairs it would have written; effects: what it would have staged.
+    """
+
+    output: dict[str, Any] | None = None
+    port: str | None = None
+    completed: bool = False
+    seconds: float = 0.0
+    values: dict[str, Any] = field(default_factory=dict)
+    state: Any = None
+    emitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    effects: list[Any] = field(default_factory=list)
+
+
+class FlowEngine:
+    """Loads workflows and makes what runs them.
+
+    Args:
+        files_dir: the only folder that file nodes may read and write.
+        processors: run on every graph after the built-in ones.
+    """
+
+    def __init__(
+        self,
+        registry: NodeRegistry,
+        tools: ToolRegistry,
+        *,
+        files_dir: Path,
+        processors: Sequence[PostProcessor] = (),
+        max_steps: int = 1000,
+    ) -> None:
+        self.registry = registry
+        self.tools = tools
+        self._max_steps = max_steps
+        self._processors: tuple[PostProcessor, ...] = (QueueMapper(), NodeValidator(), *processors)
+        self._builder = FlowBuilder(registry.create, compile_condition)
+        files.configure(files_dir)
+
+    def load(self, raw: Any) -> LoadedFlow:
+        """Build and check a workflow. Every call makes node instances of its own.
+
+        Raises:
+            WorkflowInvalid: with every problem and its JSON path.
+        """
+        return self._builder.load(raw, self._processors)
+
+    def runner(
+        self,
+        flow: LoadedFlow,
+        assignment: SlotAssignment,
+        store: QueueStore,
+        lease_valid: Callable[[], bool] = lambda: True,
+    ) -> FlowRunner:
+        """Make the runner of one slot.
+
+        Raises:
+            NotFound: the workflow has no such loop.
+        """
+        loop = _loop(flow.analyzer, assignment.loop)
+        scope = Scope(
+            workflow=assignment.workflow,
+            version=assignment.version,
+            activation=assignment.activation,
+            loop=loop.id,
+            slot=assignment.slot,
+            tools=self.tools,
+            max_steps=self._max_steps,
+        )
+        lease = Lease(
+            workflow=assignment.workflow,
+            loop=loop.id,
+            slot=assignment.slot,
+            token=assignment.token,
+        )
+        return FlowRunner(
+            LoopJob(
+                graph=flow.graph,
+                loop=loop,
+                scope=scope,
+                lease=lease,
+                store=store,
+                writers=writers_of(flow.analyzer, loop),
+                back_edges=frozenset(edge.id for edge in loop.back_edges),
+                lease_valid=lease_valid,
+            )
+        )
+
+    async def execute_node(
+        self, flow: LoadedFlow, node_id: str, item: NodeOutput, state: Any = None
+    ) -> NodeResult:
+        """Run one node as the bench does: through the same walk, and nothing leaves it.
+
+        Raises:
+            NotFound: the workflow has no such node.
+            NodeFailed: it could not be initialised, or it raised.
+        """
+        if node_id not in flow.graph.nodes:
+            raise NotFound(f"no node '{node_id}'")
+        node = flow.graph.nodes[node_id].node
+        node.state = state
+        plan = Plan(flow.graph, [node_id])
+        scope = Scope(
+            workflow=flow.graph.name, version=0, activation=0, loop=node_id, mode="bench",
+            tools=self.tools, max_steps=self._max_steps,
+        )  # fmt: skip
+        context = ExecutionContext(scope, item)
+        result = NodeResult()
+        try:
+            await node.init()
+            plan.arm()
+            _record(plan, node_id, result)
+            await WorkflowEngine(plan).execute(context, node_id)
+        finally:
+            await node.cleanup()
+        result.emitted = [(queue, sent.data) for queue, sent in context.outputs]
+        result.effects = [effect for _, effect in context.effects]
+        result.state = node.state
+        return result
+
+
+def _record(plan: Plan, node_id: str, result: NodeResult) -> None:
+    """Wrap the node's call so that the bench sees what it returned."""
+    step = plan.steps[node_id]
+    call = step.call
+
+    async def recorded(*args: Any) -> Any:
+        begun = time.perf_counter()
+        output = await call(*args)
+        result.seconds = time.perf_counter() - begun
+        result.values = dict(step.node.values)  # type: ignore[attr-defined]
+        if isinstance(output, ExecutionCompleted):
+            result.completed = True
+        elif isinstance(output, NodeOutput):
+            encode(output.data)
+            result.output = output.data
+            result.port = (chosen_port.get() if step.conditional else None) or DEFAULT_PORT
+        elif output is not None:
+            raise NodeFailed(
+                f"execute returned {type(output).__name__}, not NodeOutput",
+                node_id=node_id,
+                error_type="TypeError",
+            )
+        return output
+
+    step.call = recorded
+
+
+def _loop(analyzer: FlowAnalyzer, loop_id: str) -> Loop:
+    for loop in analyzer.loops():
+        if loop.id == loop_id:
+            return loop
+    raise NotFound(f"the workflow has no loop '{loop_id}'")
+
+
+def writers_of(analyzer: FlowAnalyzer, loop: Loop) -> tuple[str, ...]:
+    """Return the names (`loop/slot`) of the slots that write the queue a loop reads."""
+    if loop.reads is None:
+        return ()
+    replicas = {other.id: other.replicas for other in analyzer.loops()}
+    writers, _ = analyzer.queue_graph()[loop.reads]
+    return tuple(f"{writer}/{slot}" for writer in writers for slot in range(replicas[writer]))

@@ -1,0 +1,224 @@
+"""A graph compiled to linked steps of bound methods, so that a node costs little more than its
+own `await`: what a node needs around its call is decided here, once, and never per item."""
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
+from orchestrator.exceptions import NodeTimeout
+from orchestrator.execution.retry import with_retry
+from orchestrator.flow.graph import Condition, FlowGraph, FlowNode
+
+Call = Callable[..., Awaitable[Any]]
+MEASURE_EVERY = 0.01
+
+
+@dataclass(slots=True)
+class Route:
+    """An edge as the walk follows it. `place` is its rank among the target's incoming edges."""
+
+    port: str
+    condition: Condition | None
+    target: "Step"
+    place: int
+    back: bool
+
+
+class Chain:
+    """A straight run of plain steps, walked without a look at anything but the calls.
+
+    `count` is how often it was walked to its end. Durations are measured when the last
+    measurement is older than MEASURE_EVERY: always for slow nodes, rarely for fast ones.
+    """
+
+    __slots__ = ("count", "measure_at", "next", "steps")
+
+    def __init__(self, steps: "tuple[Step, ...]") -> None:
+        self.steps = steps
+        self.next = steps[-1].next
+        self.count = 0
+        self.measure_at = 0.0
+
+    def count_until(self, step: "Step", *, inclusive: bool) -> None:
+        """Count a walk that ended at a step, which is counted if it gave an answer."""
+        for passed in self.steps:
+            if passed is step:
+                passed.count += inclusive
+                return
+            passed.count += 1
+
+
+class Step:
+    """A node in a plan, and its counters. Times are readings of `time.perf_counter`."""
+
+    __slots__ = (
+        "arrivals", "background", "call", "chain", "conditional", "contextual", "count",
+        "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next", "node",
+        "routes", "seconds", "started_at", "threaded", "type", "walked_in",
+    )  # fmt: skip
+
+    def __init__(self, flow_node: FlowNode) -> None:
+        node = flow_node.node
+        self.id = flow_node.id
+        self.type = flow_node.type
+        self.node: Node = node
+        self.conditional = node.kind is NodeKind.CONDITIONAL
+        self.background = node.kind is NodeKind.NON_BLOCKING
+        self.contextual = _takes_context(node)
+        self.threaded = not inspect.iscoroutinefunction(_execute(node))
+        self.call: Call = _execute(node)
+        self.next: Step | None = None
+        self.routes: tuple[Route, ...] = ()
+        self.arrivals = 0
+        self.chain: Chain | None = None
+        self.walked_in: Chain | None = None
+        self.count = 0
+        self.failed = 0
+        self.measured = 0
+        self.seconds = 0.0
+        self.last_seconds = 0.0
+        self.started_at = 0.0
+        self.ended_at = 0.0
+        self.last_error = ""
+
+    @property
+    def plain(self) -> bool:
+        return not (self.conditional or self.background or self.contextual)
+
+    @property
+    def executions(self) -> int:
+        """How often the node gave an answer."""
+        return self.count + (self.walked_in.count if self.walked_in is not None else 0)
+
+    def measure(self, begun: float, ended: float) -> None:
+        self.started_at, self.ended_at = begun, ended
+        self.last_seconds = ended - begun
+        self.seconds += ended - begun
+        self.measured += 1
+
+    def arm(self) -> None:
+        """Choose the call, once the node is initialised and knows whether it has templates."""
+        options = self.node.config.options
+        call: Call = _execute(self.node)
+        if self.threaded:
+            call = _in_thread(call)
+        if self.node.templated:
+            call = _rendered(self.node, call)
+        if options.timeout is not None:
+            call = _limited(call, options.timeout, self.id)
+        if options.retry is not None:
+            call = with_retry(call, options.retry)
+        self.call = call
+
+
+class Plan:
+    """The steps of some nodes of a graph, linked along the edges between them.
+
+    Args:
+        graph: the graph; edges that leave `nodes` are not followed.
+        nodes: the ids to take, in topological order.
+        back_edges: ids of the edges that close a cycle; they do not count as arrivals of a join.
+    """
+
+    def __init__(
+        self, graph: FlowGraph, nodes: Collection[str], back_edges: Collection[str] = ()
+    ) -> None:
+        self.steps = {node_id: Step(graph.nodes[node_id]) for node_id in nodes}
+        for step in self.steps.values():
+            self._link(step, graph, back_edges)
+        for step in self.steps.values():
+            step.next = _straight(step)
+        self._find_chains()
+
+    def _link(self, step: Step, graph: FlowGraph, back_edges: Collection[str]) -> None:
+        routes = []
+        for edge in graph.outgoing(step.id):
+            target = self.steps.get(edge.target)
+            if target is None or graph.is_hand_over(edge):
+                continue
+            back = edge.id in back_edges
+            routes.append(Route(edge.source_handle, edge.condition, target, target.arrivals, back))
+            if not back:
+                target.arrivals += 1
+        step.routes = tuple(routes)
+
+    def _find_chains(self) -> None:
+        """Make a chain of every longest straight run of plain steps, behind what is not plain."""
+        followed = {
+            step.next.id for step in self.steps.values() if step.next is not None and _links(step)
+        }
+        for step in self.steps.values():
+            if step.plain and step.node.kind is not NodeKind.PRODUCER and step.id not in followed:
+                run = [step]
+                while run[-1].next is not None and run[-1].next.plain:
+                    run.append(run[-1].next)
+                step.chain = Chain(tuple(run))
+                for link in run:
+                    link.walked_in = step.chain
+
+    def arm(self) -> None:
+        """Choose every step's call; the nodes are initialised."""
+        for step in self.steps.values():
+            step.arm()
+
+
+def _links(step: Step) -> bool:
+    """Tell whether the step behind this one continues its chain."""
+    return step.plain and step.node.kind is not NodeKind.PRODUCER
+
+
+def _straight(step: Step) -> Step | None:
+    """Return the one step that always follows, or None where the walk has to look."""
+    if step.conditional or step.background or len(step.routes) != 1:
+        return None
+    route = step.routes[0]
+    always = route.condition is None and route.port == DEFAULT_PORT and not route.back
+    return route.target if always and route.target.arrivals == 1 else None
+
+
+def _execute(node: Node) -> Call:
+    execute: Call = node.execute  # type: ignore[attr-defined]
+    return execute
+
+
+def _takes_context(node: Node) -> bool:
+    return len(inspect.signature(_execute(node)).parameters) > 1
+
+
+def _in_thread(call: Call) -> Call:
+    async def threaded(*args: Any) -> Any:
+        context = contextvars.copy_context()
+        run = functools.partial(context.run, call, *args)
+        result = await asyncio.get_running_loop().run_in_executor(None, run)
+        chosen_port.set(context.get(chosen_port))
+        return result
+
+    return threaded
+
+
+def _rendered(node: Node, call: Call) -> Call:
+    async def rendered(item: NodeOutput, *rest: Any) -> Any:
+        node.render(item)
+        return await call(item, *rest)
+
+    return rendered
+
+
+def _limited(call: Call, seconds: float, node_id: str) -> Call:
+    async def limited(*args: Any) -> Any:
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                return await call(*args)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise NodeTimeout(
+                f"took longer than {seconds:g} s", node_id=node_id, error_type="NodeTimeout"
+            ) from None
+
+    return limited

@@ -1,0 +1,230 @@
+"""WorkflowEngine: the single walk that moves an item from node to node, in every mode."""
+
+import asyncio
+import traceback
+from collections.abc import Coroutine, Sequence
+from time import perf_counter
+from typing import Any
+
+from nodes.contract import DEFAULT_PORT, NodeOutput, chosen_port
+from orchestrator.exceptions import NodeFailed, OrchestratorError, StepLimitExceeded
+from orchestrator.execution.context import ExecutionContext, Join, StepContext
+from orchestrator.execution.plan import MEASURE_EVERY, Plan, Route, Step
+
+_TRACE_LIMIT = 8_000
+Ready = list[tuple[Step, NodeOutput]]
+Walk = Coroutine[Any, Any, None]
+
+
+class WorkflowEngine:
+    """Walks a plan. One engine serves any number of walks at a time."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._steps = plan.steps
+
+    def execute(self, context: ExecutionContext, start_node_id: str) -> Walk:
+        """Run a node on the context's item, and everything downstream of it.
+
+        Returns when all but background work has ended; `context.done` tells about that.
+
+        Raises:
+            NodeFailed: a node raised; it names the node, its input and the trace.
+            StepLimitExceeded: a cycle was followed too often.
+        """
+        return self.walk(context, self._steps[start_node_id], context.item, perf_counter())
+
+    def follow(
+        self, context: ExecutionContext, step: Step, output: NodeOutput | None, now: float
+    ) -> Walk:
+        """Go on behind a step that has already given its output; else like `execute`.
+
+        Args:
+            now: a reading of `perf_counter` that the caller has at hand.
+        """
+        if step.next is not None and output is not None:
+            return self.walk(context, step.next, output, now)
+        return self._branch(context, self._leave(context, step, output, DEFAULT_PORT))
+
+    async def walk(
+        self, context: ExecutionContext, step: Step, item: NodeOutput, now: float
+    ) -> None:
+        """Run a step on an item, and everything downstream of it; see `execute`."""
+        output: NodeOutput | None
+        while True:
+            chain = step.chain
+            if chain is not None and now < chain.measure_at:
+                try:
+                    for step in chain.steps:
+                        output = await step.call(item)
+                        if output is None:
+                            break
+                        item = output
+                except Exception as error:
+                    chain.count_until(step, inclusive=False)
+                    raise _failure(step, error, item) from error
+                if output is None:
+                    chain.count_until(step, inclusive=True)
+                else:
+                    chain.count += 1
+            else:
+                if chain is not None:
+                    chain.measure_at = now + MEASURE_EVERY
+                output, now = await self._step(context, step, item, now)
+            if step.next is not None and output is not None:
+                step, item = step.next, output
+                continue
+            if not step.routes:
+                return
+            port = _port(step, item) if step.conditional else DEFAULT_PORT
+            ready = self._leave(context, step, output, port)
+            if step.background:
+                context.spawn(self._branch(context, ready))
+                return
+            if len(ready) != 1:
+                await self._branch(context, ready)
+                return
+            step, item = ready[0]
+
+    async def _step(
+        self, context: ExecutionContext, step: Step, item: NodeOutput, begun: float
+    ) -> tuple[NodeOutput | None, float]:
+        """Run one step, measured; return its output and the time at which it ended."""
+        step.started_at = begun
+        if step.conditional:
+            chosen_port.set(None)
+        try:
+            if step.contextual:
+                output = await step.call(item, StepContext(context, step.id))
+            else:
+                output = await step.call(item)
+        except Exception as error:
+            raise _failure(step, error, item) from error
+        ended = perf_counter()
+        step.measure(begun, ended)
+        step.count += 1
+        return output, ended
+
+    async def _branch(self, context: ExecutionContext, ready: Ready) -> None:
+        """Walk on at every step that is ready; several at a time run concurrently."""
+        if len(ready) == 1:
+            await self.walk(context, *ready[0], perf_counter())
+        elif ready:
+            name = asyncio.current_task().get_name()  # type: ignore[union-attr]
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for step, item in ready:
+                        walk = self.walk(context, step, item, perf_counter())
+                        group.create_task(walk, name=name)
+            except ExceptionGroup as failures:
+                raise _first(failures) from None
+
+    def _leave(
+        self, context: ExecutionContext, step: Step, output: NodeOutput | None, port: str
+    ) -> Ready:
+        """Send an output along the edges of a port and tell which steps are ready to run.
+
+        An edge that is not taken is dead, and so is everything that only dead edges lead to: a
+        join waits for its live edges only.
+        """
+        ready: Ready = []
+        leaving: list[tuple[Step, NodeOutput | None, str]] = [(step, output, port)]
+        while leaving:
+            step, output, port = leaving.pop()
+            for route in step.routes:
+                item = output if output is not None and _taken(route, step, output, port) else None
+                if route.back:
+                    if item is not None:
+                        _count_step(context, route)
+                        ready.append((route.target, item))
+                    continue
+                arrived, merged = _arrive(context, route, item)
+                if not arrived:
+                    continue
+                if merged is not None:
+                    ready.append((route.target, merged))
+                else:
+                    leaving.append((route.target, None, DEFAULT_PORT))
+        return ready
+
+
+def _taken(route: Route, step: Step, output: NodeOutput, port: str) -> bool:
+    if route.port != port:
+        return False
+    if route.condition is None:
+        return True
+    try:
+        return route.condition(output.data)
+    except Exception as error:
+        raise _failure(step, error, output) from error
+
+
+def _arrive(
+    context: ExecutionContext, route: Route, item: NodeOutput | None
+) -> tuple[bool, NodeOutput | None]:
+    """Note that an edge is decided; return whether all are, and the target's input if alive."""
+    target = route.target
+    if target.arrivals == 1:
+        return True, item
+    if context.joins is None:
+        context.joins = {}
+    join = context.joins.get(target.id)
+    if join is None:
+        join = context.joins[target.id] = Join(target.arrivals)
+    join.items[route.place] = item
+    join.undecided -= 1
+    if join.undecided:
+        return False, None
+    del context.joins[target.id]
+    return True, merge([found for found in join.items if found is not None])
+
+
+def merge(items: Sequence[NodeOutput]) -> NodeOutput | None:
+    """Join the data of several items in edge order; a key that is taken becomes `key_2`."""
+    if len(items) < 2:
+        return items[0] if items else None
+    data = dict(items[0].data)
+    for item in items[1:]:
+        for key, value in item.data.items():
+            name, number = key, 2
+            while name in data:
+                name, number = f"{key}_{number}", number + 1
+            data[name] = value
+    return items[0].with_data(data)
+
+
+def _count_step(context: ExecutionContext, route: Route) -> None:
+    context.path = [*context.path[-9:], route.target.id]
+    context.steps += 1
+    if context.steps > context.scope.max_steps:
+        raise StepLimitExceeded(context.scope.max_steps, tuple(context.path))
+
+
+def _port(step: Step, item: NodeOutput) -> str:
+    port = chosen_port.get()
+    if port is None:
+        error = LookupError(f"{step.type} chose no output port")
+        raise _failure(step, error, item)
+    return port
+
+
+def _failure(step: Step, error: Exception, item: NodeOutput) -> NodeFailed:
+    """Return the error as NodeFailed with its place, and count it."""
+    step.failed += 1
+    step.ended_at = perf_counter()
+    if isinstance(error, NodeFailed):
+        failure = error
+    else:
+        kind = error.code if isinstance(error, OrchestratorError) else type(error).__name__
+        failure = NodeFailed(str(error) or type(error).__name__, error_type=kind)
+    failure.node_id = failure.node_id or step.id
+    failure.node_input = item
+    if not failure.trace:
+        failure.trace = "".join(traceback.format_exception(error))[-_TRACE_LIMIT:]
+    step.last_error = f"{failure.error_type}: {failure.message}"[:500]
+    return failure
+
+
+def _first(failures: "ExceptionGroup[Exception]") -> Exception:
+    for error in failures.exceptions:
+        return _first(error) if isinstance(error, ExceptionGroup) else error
+    raise AssertionError("an exception group is never empty")
