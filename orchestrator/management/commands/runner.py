@@ -1,0 +1,40 @@
+"""Run loops until told to stop: the first TERM or INT drains, a second ends at once."""
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from orchestrator.exceptions import OrchestratorError
+from orchestrator.runtime import lifeline
+from orchestrator.runtime.supervisor import Supervisor
+
+
+class Command(BaseCommand):
+    help = "Run loops: take slots that are wanted, keep them running, drain on TERM or INT."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            asyncio.run(_serve())
+        except OrchestratorError as error:
+            raise CommandError(error.message) from None
+
+
+async def _serve() -> None:
+    supervisor = Supervisor()
+    asked = False
+
+    def on_signal() -> None:
+        nonlocal asked
+        if asked:
+            os._exit(130)
+        asked = True
+        supervisor.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    lifeline.watch_parent()
+    await supervisor.run()

@@ -1,0 +1,93 @@
+"""Children that run node code: forked in milliseconds from a server that has everything loaded.
+
+A child leads a session and a process group of its own, so that no signal of a terminal reaches it
+and all that it started can be ended with it. It talks over one socket, in lines of JSON: what a
+child sends is data, never anything that could make its parent run code.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import orjson
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["orchestrator.runtime.preload"])
+
+
+class ForkedChild:
+    """A running child: its pid, and the parent's end of its socket."""
+
+    def __init__(self, process: BaseProcess, connection: socket.socket) -> None:
+        self._process = process
+        self.connection = connection
+        self.pid = process.pid or 0
+
+    def kill(self) -> None:
+        """End the child and its process group at once."""
+        if self._process.is_alive():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def join(self, seconds: float) -> int | None:
+        """Wait for the end and return the exit code, or None while it lives."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+
+def fork(
+    main: Callable[[socket.socket], None], *, output: int | None = None, name: str = "child"
+) -> ForkedChild:
+    """Start `main(connection)` in a child; takes some milliseconds, so call it from a thread.
+
+    Args:
+        output: descriptor that becomes the child's stdout and stderr.
+    """
+    ours, theirs = socket.socketpair()
+    duplicate = None if output is None else _Descriptor(output)
+    process = _context.Process(
+        target=_begin, args=(main, theirs, duplicate), name=name, daemon=True
+    )
+    process.start()
+    theirs.close()
+    return ForkedChild(process, ours)
+
+
+class _Descriptor:
+    """A descriptor that multiprocessing hands over to the child."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from multiprocessing.reduction import DupFd
+
+        return _received, (DupFd(self.number),)
+
+
+def _received(duplicate: Any) -> _Descriptor:
+    return _Descriptor(duplicate.detach())
+
+
+def _begin(
+    main: Callable[[socket.socket], None], connection: socket.socket, output: _Descriptor | None
+) -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if output is not None:
+        os.dup2(output.number, 1)
+        os.dup2(output.number, 2)
+        os.close(output.number)
+    main(connection)
+
+
+def line(message: dict[str, Any]) -> bytes:
+    """Return a message as it goes over the socket."""
+    return orjson.dumps(message) + b"\n"

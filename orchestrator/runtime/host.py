@@ -1,0 +1,222 @@
+"""A host process: it runs loops for its supervisor and does nothing else.
+
+Loops of the ASYNC pool are tasks in the main event loop, those of the THREAD pool have a thread
+with an event loop each; a PROCESS loop has a host of its own. A control thread takes the
+supervisor's orders, and a watch thread reports status and which loop blocks its event loop: both
+go on when node code does not give way.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+import orjson
+
+from orchestrator.conf import orchestrator_settings
+from orchestrator.engine import SlotAssignment
+from orchestrator.exceptions import LeaseLost, OrchestratorError
+from orchestrator.execution.runner import FlowRunner
+from orchestrator.runtime.engine import flow_engine
+from orchestrator.runtime.forked import line
+from storage.datastore import open_store
+
+logger = logging.getLogger(__name__)
+
+BEAT = 0.25
+GRACE = 20.0
+_PREFIX = "loop:"
+
+
+class HostedLoop:
+    """One loop in this host, wherever its event loop is."""
+
+    def __init__(self, order: dict[str, Any], event_loop: asyncio.AbstractEventLoop) -> None:
+        self.key: str = order["key"]
+        self.order = order
+        self.event_loop = event_loop
+        self.runner: FlowRunner | None = None
+        self.reported: dict[str, Any] | None = None
+        self._wishes: list[str] = []
+
+    def wish(self, name: str) -> None:
+        """Pass `stop`, `pause` or `resume` on; kept until there is a runner."""
+        if self.runner is None:
+            self._wishes.append(name)
+        else:
+            getattr(self.runner, name)()
+
+    async def run(self, deadline: "Deadline") -> dict[str, Any]:
+        """Run the loop to its end and return the report of it."""
+        store = open_store(orchestrator_settings().REDIS_URL)
+        try:
+            flow = await asyncio.to_thread(flow_engine().load, self.order["definition"])
+            assignment = SlotAssignment(**self.order["assignment"])
+            self.runner = flow_engine().runner(flow, assignment, store.queue, deadline.ahead)
+            for name in self._wishes:
+                self.wish(name)
+            return {"outcome": str(await self.runner.run()), "error": ""}
+        except LeaseLost as error:
+            return {"outcome": "fenced", "error": error.message}
+        except OrchestratorError as error:
+            return {"outcome": "failed", "error": error.message}
+        except Exception as error:
+            logger.exception("loop %s ended", self.key)
+            return {"outcome": "failed", "error": f"{type(error).__name__}: {error}"}
+        finally:
+            await store.close()
+
+    def news(self) -> dict[str, Any] | None:
+        """Return the status if it differs from what was reported last."""
+        status = self.runner.snapshot() if self.runner is not None else None
+        if status is None or status == self.reported:
+            return None
+        self.reported = status
+        return status
+
+
+class Deadline:
+    """The moment of the monotonic clock until which leases may be acted on."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def ahead(self) -> bool:
+        return time.monotonic() < self.at
+
+
+class Host:
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._deadline = Deadline()
+        self._loops: dict[str, HostedLoop] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._main = asyncio.get_running_loop()
+        self._leaving = asyncio.Event()
+        self._silent: dict[asyncio.AbstractEventLoop, float] = {}
+
+    async def run(self) -> None:
+        """Serve until the supervisor says so or is gone; then drain."""
+        threading.Thread(target=self._obey, name="control", daemon=True).start()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        await self._leaving.wait()
+        for hosted in list(self._loops.values()):
+            self._wish(hosted.key, "stop")
+        async with asyncio.timeout(GRACE):
+            while self._loops:
+                await asyncio.sleep(0.02)
+
+    # Orders, in the control thread
+
+    def _obey(self) -> None:
+        with self._connection.makefile("rb") as orders:
+            for raw in orders:
+                order = orjson.loads(raw)
+                if order["op"] == "renew":
+                    self._deadline.at = order["until"]
+                elif order["op"] == "start":
+                    self._main.call_soon_threadsafe(self._start, order)
+                elif order["op"] == "exit":
+                    break
+                else:
+                    self._main.call_soon_threadsafe(self._wish, order["key"], order["op"])
+        self._main.call_soon_threadsafe(self._leaving.set)
+        # The main loop may be blocked for good: nobody is left who could end this process.
+        threading.Timer(GRACE + 5, os._exit, (1,)).start()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with self._sending:
+            try:
+                self._connection.sendall(line(message))
+            except OSError:
+                self._deadline.at = 0.0
+
+    # Loops
+
+    def _start(self, order: dict[str, Any]) -> None:
+        hosted = HostedLoop(order, self._main)
+        self._loops[hosted.key] = hosted
+        if order["pool"] == "thread":
+            name = _PREFIX + hosted.key
+            threading.Thread(
+                target=self._run_thread, args=(hosted,), name=name, daemon=True
+            ).start()
+        else:
+            self._keep(self._run(hosted), _PREFIX + hosted.key)
+
+    def _keep(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _run_thread(self, hosted: HostedLoop) -> None:
+        async def main() -> None:
+            hosted.event_loop = asyncio.get_running_loop()
+            task = asyncio.current_task()
+            assert task is not None
+            task.set_name(_PREFIX + hosted.key)
+            await self._run(hosted)
+
+        asyncio.run(main())
+
+    async def _run(self, hosted: HostedLoop) -> None:
+        report = await hosted.run(self._deadline)
+        status = hosted.news()
+        if status is not None:
+            self._send({"op": "status", "loops": {hosted.key: status}})
+        self._main.call_soon_threadsafe(self._loops.pop, hosted.key, None)
+        self._silent.pop(hosted.event_loop, None)
+        self._send({"op": "ended", "key": hosted.key, **report})
+
+    def _wish(self, key: str, name: str) -> None:
+        hosted = self._loops.get(key)
+        if hosted is not None:
+            hosted.event_loop.call_soon_threadsafe(hosted.wish, name)
+
+    # Reports, in the watch thread
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(BEAT)
+            hosted = list(self._loops.values())
+            news = {h.key: status for h in hosted if (status := h.news()) is not None}
+            self._send({"op": "status", "loops": news})
+            for event_loop in {self._main, *(h.event_loop for h in hosted)}:
+                self._listen_to(event_loop)
+
+    def _listen_to(self, event_loop: asyncio.AbstractEventLoop) -> None:
+        """Ask an event loop for a sign of life, and report who keeps it from giving one."""
+        now = time.monotonic()
+        asked = self._silent.get(event_loop)
+        if asked is None:
+            self._silent[event_loop] = now
+            try:
+                event_loop.call_soon_threadsafe(self._silent.pop, event_loop, None)
+            except RuntimeError:  # its thread has ended meanwhile
+                self._silent.pop(event_loop, None)
+        elif now - asked > 1:
+            task = asyncio.current_task(event_loop)
+            name = task.get_name() if task is not None else ""
+            self._send(
+                {
+                    "op": "blocked",
+                    "key": name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else "",
+                    "seconds": now - asked,
+                }
+            )
+
+
+def main(connection: socket.socket) -> None:
+    """Run a host until its supervisor is gone; the entry point of the child."""
+
+    async def serve() -> None:
+        await Host(connection).run()
+
+    try:
+        asyncio.run(serve())
+    finally:
+        os._exit(0)

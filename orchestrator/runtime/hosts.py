@@ -1,0 +1,93 @@
+"""The supervisor's side of a host process."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from orchestrator.runtime import host
+from orchestrator.runtime.forked import ForkedChild, fork, line
+
+logger = logging.getLogger(__name__)
+
+BLOCKED_AFTER = 2.0
+SILENT_AFTER = 3.0
+_LINE_LIMIT = 64 * 1024 * 1024
+
+
+class HostProcess:
+    """A running host and the keys of the loops it was given.
+
+    Args:
+        isolated: it runs one loop, which may block as long as it likes.
+        on_message: called with this host and each message of it, in the event loop.
+        on_death: called once with this host, when it has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        isolated: bool,
+        on_message: Callable[["HostProcess", dict[str, Any]], None],
+        on_death: Callable[["HostProcess"], None],
+    ) -> None:
+        self.isolated = isolated
+        self.keys: set[str] = set()
+        self.leaving = False
+        self._on_message = on_message
+        self._on_death = on_death
+        self._child: ForkedChild | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._heard_at = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid if self._child is not None else 0
+
+    async def start(self) -> None:
+        self._child = await asyncio.to_thread(fork, host.main, name="host")
+        self._child.connection.setblocking(False)
+        reader, self._writer = await asyncio.open_connection(
+            sock=self._child.connection, limit=_LINE_LIMIT
+        )
+        self._heard_at = time.monotonic()
+        self._listener = asyncio.create_task(self._listen(reader))
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while raw := await reader.readline():
+                self._heard_at = time.monotonic()
+                self._on_message(self, orjson.loads(raw))
+        except (OSError, ValueError) as error:
+            logger.warning("host %d: %s", self.pid, error)
+        self.kill()
+        self._on_death(self)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Give an order; a host that is gone misses nothing, its end is reported anyway."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(line(message))
+
+    @property
+    def silent(self) -> bool:
+        """Whether not even its watch thread gets to run."""
+        return time.monotonic() - self._heard_at > SILENT_AFTER
+
+    def kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+
+    async def leave(self, grace: float) -> None:
+        """Let the host drain, and end it when it takes longer than `grace` seconds."""
+        self.leaving = True
+        self.send({"op": "exit"})
+        if self._listener is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await asyncio.shield(self._listener)
+        self.kill()
