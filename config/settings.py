@@ -1,10 +1,14 @@
 """One deployment, configured by the environment only; `docs/configuration.md` lists each name."""
 
 import os
+import sys
 from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+
+from orchestrator.runtime import private
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve()
@@ -12,7 +16,10 @@ PORT = int(os.environ.get("PORT") or 8000)
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO").upper()
 
 DEBUG = False
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
+_secret_key = DATA_DIR / "secret_key"
+SECRET_KEY = os.environ.get("SECRET_KEY") or private.read(_secret_key)
+if not SECRET_KEY and sys.argv[1:2] in (["up"], ["run_workflow"]):
+    SECRET_KEY = private.keep(_secret_key, get_random_secret_key)
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "Set SECRET_KEY. `make run` makes one and keeps it in the data folder."

@@ -36,5 +36,6 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    lifeline.watch_parent()
+    # Not by a signal: TERM may have come before, and a second one would cut the drain off.
+    lifeline.watch_parent(lambda: loop.call_soon_threadsafe(supervisor.stop))
     await supervisor.run()

@@ -1,0 +1,53 @@
+# Targets for people; `make run` needs Python 3.11 or newer and nothing else.
+# PORT, DATA_DIR and the other settings come from the environment, see docs/configuration.md.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n auto --dist loadfile
+
+# Candidates: the first that runs and is new enough is taken (a pyenv shim may exist and fail).
+PYTHON ?= python3.13 python3.12 python3.11 python3
+
+# $(call install,FILE,WHAT): install a requirements file, unless its text (and that of the file it
+# includes) is what was installed last.
+define install
+	@test -x $(BIN)/pip || { for python in $(PYTHON); do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& exec $$python -m venv --clear $(VENV); done; \
+	echo "Python 3.11 or newer was not found: set PYTHON." >&2; exit 1; }
+	@cat requirements.txt $(1) | cmp -s - $(VENV)/$(1).installed || { \
+	echo "Installing $(2) into $(VENV); this happens once."; \
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $(1) \
+	&& cat requirements.txt $(1) > $(VENV)/$(1).installed; }
+endef
+
+.PHONY: run test check bench faults clean venv venv-dev
+
+run: venv ## the system with its examples, on http://127.0.0.1:$PORT
+	@exec $(BIN)/python manage.py up
+
+test: venv-dev ## every test that this machine can run
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: venv-dev ## style, types, layers, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	SECRET_KEY=check DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: venv-dev ## the measurements of bench/
+	$(BIN)/python bench/chain.py
+
+faults: venv-dev ## the tests that kill, pause or cut off processes
+	$(BIN)/pytest -m fault
+
+clean: ## what was built; the data folder stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+venv:
+	$(call install,requirements.txt,the pinned packages)
+
+venv-dev:
+	$(call install,requirements-dev.txt,what tests and checks need)

@@ -1,0 +1,84 @@
+"""The web process below `manage.py up`: uvicorn, an access log, and a lifeline to its parent."""
+
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from orchestrator.runtime import lifeline
+
+SOCKET_VARIABLE = "ORCHESTRATOR_WEB_FD"
+ACCESS_LOG = Path("files/logs/access.log")
+"""Below the data folder, where file nodes may read it."""
+
+DRAIN_SECONDS = 20
+WEBSOCKET_FRAME = 64 * 1024
+
+
+class CombinedFormatter(logging.Formatter):
+    """Format an access of uvicorn as the *combined* log format; what it does not know is `-`."""
+
+    converter = time.gmtime
+    default_time_format = "%d/%b/%Y:%H:%M:%S +0000"
+
+    def format(self, record: logging.LogRecord) -> str:
+        client, method, path, version, status = record.args or ("-", "-", "-", "-", "-")
+        host = str(client).rpartition(":")[0] or "-"
+        request = f"{method} {path} HTTP/{version}".replace('"', "%22")
+        when = self.formatTime(record, self.default_time_format)
+        return f'{host} - - [{when}] "{request}" {status} - "-" "-"'
+
+
+def open_access_log(data_dir: Path) -> Path:
+    """Return the path of the access log, and make it, so that a workflow can follow it at once."""
+    path = data_dir / ACCESS_LOG
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def log_config(access_log: Path) -> dict[str, Any]:
+    """Return uvicorn's logging: accesses to the file, the rest to the terminal."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"combined": {"()": f"{__name__}.CombinedFormatter"}},
+        "handlers": {
+            "access": {
+                "class": "logging.handlers.WatchedFileHandler",
+                "filename": str(access_log),
+                "formatter": "combined",
+            },
+        },
+        "loggers": {
+            "uvicorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
+            "uvicorn.error": {"level": "WARNING"},
+        },
+    }
+
+
+def serve(data_dir: Path, port: int) -> None:
+    """Serve until TERM, or until the parent is gone; requests in hand are answered first."""
+    access_log = open_access_log(data_dir)
+    config = uvicorn.Config(
+        "config.asgi:application",
+        host="127.0.0.1",
+        port=port,
+        log_config=log_config(access_log),
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        ws_max_size=WEBSOCKET_FRAME,
+        proxy_headers=False,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    inherited = os.environ.pop(SOCKET_VARIABLE, "")
+    lifeline.watch_parent()
+    server.run(sockets=[socket.socket(fileno=int(inherited))] if inherited else None)
+
+
+if __name__ == "__main__":
+    serve(Path(os.environ["DATA_DIR"]), int(os.environ.get("PORT") or 8000))
