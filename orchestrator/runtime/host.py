@@ -97,6 +97,7 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         self._main = asyncio.get_running_loop()
         self._leaving = asyncio.Event()
+        self._idle = asyncio.Event()
         self._silent: dict[asyncio.AbstractEventLoop, float] = {}
 
     async def run(self) -> None:
@@ -106,9 +107,10 @@ class Host:
         await self._leaving.wait()
         for hosted in list(self._loops.values()):
             self._wish(hosted.key, "stop")
-        async with asyncio.timeout(GRACE):
-            while self._loops:
-                await asyncio.sleep(0.02)
+        if self._loops:
+            self._idle.clear()
+            async with asyncio.timeout(GRACE):
+                await self._idle.wait()
 
     # Orders, in the control thread
 
@@ -168,9 +170,14 @@ class Host:
         status = hosted.news()
         if status is not None:
             self._send({"op": "status", "loops": {hosted.key: status}})
-        self._main.call_soon_threadsafe(self._loops.pop, hosted.key, None)
         self._silent.pop(hosted.event_loop, None)
         self._send({"op": "ended", "key": hosted.key, **report})
+        self._main.call_soon_threadsafe(self._forget, hosted.key)
+
+    def _forget(self, key: str) -> None:
+        self._loops.pop(key, None)
+        if not self._loops:
+            self._idle.set()
 
     def _wish(self, key: str, name: str) -> None:
         hosted = self._loops.get(key)

@@ -362,7 +362,7 @@ class Supervisor:
             self._ask(held, Workflow.Desired.STOPPED)
         deadline = time.monotonic() + GRACE
         while (self._held or self._jobs) and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await self._pause(0.1)
         await self._placement.leave(grace=2)
         await self._publisher.publish()
         await self._drain_outbox()
