@@ -129,9 +129,9 @@ class QueueStore(ABC):
         """
 
     @abstractmethod
-    async def end(self, lease: Lease, unread: Sequence[tuple[str, str]] = ()) -> None:
-        """Leave the slot cleanly. `unread` are (queue, entry id) pairs that were read and never
-        started: they are not charged a delivery. Does nothing when the lease was lost."""
+    async def end(self, lease: Lease, queues: Sequence[str]) -> None:
+        """Leave the slot cleanly. What is still pending with it in these queues was not the cause
+        of anything: its deliveries are set to 0. Does nothing when the lease was lost."""
 
     @abstractmethod
     async def put(self, workflow: str, queue: str, body: bytes) -> str:
@@ -146,7 +146,7 @@ class QueueStore(ABC):
     @abstractmethod
     async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
         """Return what is pending with this slot, oldest first, without charging a delivery.
-        An entry with `deliveries` 0 was never started."""
+        An entry with `deliveries` 0 was left by a clean `end`."""
 
     @abstractmethod
     async def redeliver(self, lease: Lease, entry: Entry) -> Entry:

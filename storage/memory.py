@@ -100,16 +100,16 @@ class MemoryQueueStore(QueueStore):
                 crashes=crashes,
             )
 
-    async def end(self, lease: Lease, unread: Sequence[tuple[str, str]] = ()) -> None:
+    async def end(self, lease: Lease, queues: Sequence[str]) -> None:
         with self._lock:
             workflow = self._workflows[lease.workflow]
             if workflow.fences.get(lease.name) != lease.token:
                 return
             workflow.slots[lease.name].open = False
-            for queue, entry_id in unread:
-                held = workflow.queues[queue].pending.get(entry_id)
-                if held is not None:
-                    held.slot, held.deliveries = lease.slot, 0
+            for queue in queues:
+                for held in workflow.queues[queue].pending.values():
+                    if held.slot == lease.slot:
+                        held.deliveries = 0
 
     async def put(self, workflow: str, queue: str, body: bytes) -> str:
         with self._lock:

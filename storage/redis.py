@@ -50,7 +50,7 @@ def connect(url: str) -> Client:
         url,
         max_connections=10_000,
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=10,
+        socket_timeout=5,
         socket_connect_timeout=2,
         health_check_interval=15,
     )
@@ -145,11 +145,11 @@ class RedisQueueStore(QueueStore):
         )
 
     @_translated
-    async def end(self, lease: Lease, unread: Sequence[tuple[str, str]] = ()) -> None:
+    async def end(self, lease: Lease, queues: Sequence[str]) -> None:
         keys = _Keys(lease.workflow)
         await self._end(
-            keys=[keys.fence, keys.slot(lease.name), *(keys.queue(queue) for queue, _ in unread)],
-            args=[lease.name, lease.token, lease.slot, *(entry_id for _, entry_id in unread)],
+            keys=[keys.fence, keys.slot(lease.name), *(keys.queue(queue) for queue in queues)],
+            args=[lease.name, lease.token, lease.slot],
         )
 
     @_translated
@@ -390,7 +390,7 @@ class RedisFeed(Feed):
             async with self._client.pubsub() as channel:
                 await channel.psubscribe("wo:feed:*")
                 while True:
-                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=5)
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=1)
                     if message is not None:
                         workflow = message["channel"].decode().removeprefix("wo:feed:")
                         yield workflow, message["data"]

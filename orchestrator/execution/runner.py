@@ -75,8 +75,8 @@ class FlowRunner:
         """Set while the source waits for an item: then a flush may run in between."""
         self.visit: asyncio.Task[None] | None = None
         """The flush that runs while the source waits."""
-        self.unread: list[tuple[str, str]] = []
-        """Entries that were read and never started, as (queue, id)."""
+        self.outages = 0
+        """How often the store was away when it was asked."""
         self.iterations: Iterations
         self.stopping = False
         self._paused = False
@@ -194,7 +194,8 @@ class FlowRunner:
 
     async def _leave(self) -> None:
         try:
-            await self.job.store.end(self.job.lease, self.unread)
+            reads = self.job.loop.reads
+            await self.job.store.end(self.job.lease, [] if reads is None else [reads])
         except StoreUnavailable:
             logger.warning("slot %s could not be left cleanly: Redis is away", self.job.lease.name)
 
@@ -259,6 +260,7 @@ class FlowRunner:
                 answer = await call()
             except StoreUnavailable as error:
                 logger.warning("slot %s waits: %s", self.job.lease.name, error)
+                self.outages += 1
                 self._on_wait("redis_down")
                 if self.stopping:
                     return None

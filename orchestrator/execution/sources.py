@@ -153,7 +153,10 @@ class QueueSource:
             if window.full:
                 await window.has_room()
             window.kick()
+            outages = runner.outages
             entries = await self._read()
+            if runner.outages != outages:
+                entries = [*await self._handed_out_unheard(), *entries]
             if entries:
                 if not await self._run_all(entries):
                     return False
@@ -173,6 +176,13 @@ class QueueSource:
                 await runner.visit
         return found or ()
 
+    async def _handed_out_unheard(self) -> Sequence[Entry]:
+        """Return entries that a read took whose answer was lost: they are pending with this slot,
+        and nothing that was heard of is, once all of it is committed."""
+        runner = self._runner
+        await runner.iterations.window.flush()
+        return await runner.patiently(lambda: self._store.pending(self._lease, self._queues)) or ()
+
     async def _exhausted(self) -> bool:
         runner = self._runner
         await runner.iterations.window.flush()
@@ -190,9 +200,8 @@ class QueueSource:
     async def _run_all(self, entries: Sequence[Entry]) -> bool:
         runner = self._runner
         window = runner.iterations.window
-        for index, entry in enumerate(entries):
+        for entry in entries:
             if runner.attention and await runner.attend():
-                runner.unread += [(late.queue, late.id) for late in entries[index:]]
                 return False
             if window.full:
                 await window.has_room()
@@ -202,10 +211,8 @@ class QueueSource:
     async def _recover(self) -> bool:
         runner = self._runner
         pending = await runner.patiently(lambda: self._store.pending(self._lease, self._queues))
-        for index, entry in enumerate(pending or ()):
+        for entry in pending or ():
             if runner.attention and await runner.attend():
-                late = [e for e in (pending or ())[index:] if e.deliveries == 0]
-                runner.unread += [(e.queue, e.id) for e in late]
                 return False
             await self._run_again(entry)
         return pending is not None

@@ -1,8 +1,12 @@
--- KEYS: fence hash, slot hash, then the streams of unread entries, one per entry
--- ARGV: slot name, token, consumer, then the entry ids
+-- KEYS: fence hash, slot hash, then the streams the slot reads
+-- ARGV: slot name, token, consumer
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return false end
 redis.call('HSET', KEYS[2], 'open', 0)
 for i = 3, #KEYS do
-  redis.call('XCLAIM', KEYS[i], 'loop', ARGV[3], 0, ARGV[i + 1], 'RETRYCOUNT', 0, 'JUSTID')
+  if redis.call('EXISTS', KEYS[i]) == 1 then
+    for _, row in ipairs(redis.call('XPENDING', KEYS[i], 'loop', '-', '+', 1000000, ARGV[3])) do
+      redis.call('XCLAIM', KEYS[i], 'loop', ARGV[3], 0, row[1], 'RETRYCOUNT', 0, 'JUSTID')
+    end
+  end
 end
 return true
