@@ -1,0 +1,193 @@
+"""The system as an operator runs it: a server, the web process and runners, each a real process.
+
+A test talks to it over HTTP only, and does to its processes what faults do.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from orchestrator.runtime.server_binary import find_server
+from tests.redis_server import RedisServer
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[1]
+PROC = Path("/proc")
+
+
+class RunnerProcess:
+    """`manage.py runner` and the processes below it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.pid = process.pid
+
+    def hosts(self) -> list[int]:
+        """Return the pids of the hosts: they hang below the fork server, which hangs below us."""
+        servers = children_of(self.pid)
+        return [pid for server in servers for pid in children_of(server)]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def drain(self) -> int:
+        self.process.terminate()
+        return self.process.wait(40)
+
+
+class Deployment:
+    def __init__(self, folder: Path, *, lease_ttl: float = 3) -> None:
+        self.folder = folder
+        self.redis = RedisServer(find_server().path, durable=True)
+        self.redis.start()
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "DATA_DIR": str(folder),
+            "REDIS_URL": self.redis.url,
+            "LEASE_TTL": str(lease_ttl),
+            "DJANGO_SUPERUSER_PASSWORD": "a-long-password",
+        }
+        self.runners: list[RunnerProcess] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.manage("migrate", "-v0")
+        self.manage("createsuperuser", "--noinput", "--username=admin", "--email=")
+        token = self.manage("create_token", "admin").split()[-1]
+        self.url = self._start_web()
+        self.client = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+        self.token = token
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def _start_web(self) -> str:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        self._spawn("web", "-m", "uvicorn", "config.asgi:application", "--port", str(port))
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: _answers(url), 30)
+        return url
+
+    def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        self._processes.append(process)
+        return process
+
+    def start_runner(self) -> RunnerProcess:
+        runner = RunnerProcess(self._spawn("runner", "manage.py", "runner"))
+        self.runners.append(runner)
+        return runner
+
+    def log(self, name: str = "runner") -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def create(self, workflow: dict) -> str:
+        answer = self.client.post("/workflows/", json=workflow)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    def post(self, path: str, workflow_id: str, **body) -> httpx.Response:
+        return self.client.post(path, json={"workflow_id": workflow_id, **body})
+
+    def status(self, workflow_id: str) -> dict:
+        answer = self.client.get(f"/prod/status/{workflow_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wait_for(self, workflow_id: str, status: str, timeout: float = 60) -> dict:
+        def reached():
+            now = self.status(workflow_id)
+            return now if now["status"] == status else None
+
+        return eventually(reached, timeout)
+
+    def loop(self, workflow_id: str, loop: str) -> dict:
+        return next(x for x in self.status(workflow_id)["loops"] if x["loop"] == loop)
+
+    def holder(self, workflow_id: str, loop: str) -> RunnerProcess:
+        """Return the runner process that holds a loop."""
+        pid = int(self.loop(workflow_id, loop)["runner"].split(":")[1])
+        return next(runner for runner in self.runners if runner.pid == pid)
+
+    def rows(self, path: str) -> list[dict]:
+        """Return the lines of a JSON lines file that are whole."""
+        file = self.folder / "files" / path
+        if not file.exists():
+            return []
+        whole = file.read_text().rpartition("\n")[0]
+        return [json.loads(text) for text in whole.splitlines()]
+
+    def dead_letters(self, workflow_id: str) -> list[dict]:
+        answer = self.client.get("/dead-letters/", params={"workflow_id": workflow_id})
+        assert answer.status_code == 200, answer.text
+        found = [row["id"] for row in answer.json()["results"]]
+        return [self.client.get(f"/dead-letters/{number}/").json() for number in found]
+
+    def close(self) -> None:
+        self.client.close()
+        for process in reversed(self._processes):
+            tree = [process.pid, *descendants_of(process.pid)]
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            for pid in tree:
+                _kill(pid)
+            process.wait()
+        self.redis.stop()
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the direct children of a process."""
+    found = []
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and _parent(entry) == pid:
+            found.append(int(entry.name))
+    return found
+
+
+def descendants_of(pid: int) -> list[int]:
+    below = children_of(pid)
+    return [*below, *(pid for child in below for pid in descendants_of(child))]
+
+
+def _parent(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False

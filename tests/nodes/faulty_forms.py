@@ -1,0 +1,9 @@
+from django import forms
+
+from forms.base import BaseForm
+
+
+class FaultyForm(BaseForm):
+    value = forms.IntegerField()
+    action = forms.ChoiceField(choices=[(a, a) for a in ("block", "exit", "kill", "raise")])
+    seconds = forms.FloatField(required=False, initial=5)

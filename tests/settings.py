@@ -1,0 +1,26 @@
+"""The deployment under test: `config.settings` on a data folder of this test process's own.
+
+pytest-django loads the settings before any conftest, so the environment is prepared here. Child
+processes inherit the folder; an xdist worker makes one of its own.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+if os.environ.get("TEST_DATA_OWNER") != _worker:
+    os.environ["TEST_DATA_OWNER"] = _worker
+    os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="orchestrator-test-")
+    atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
+    # Nobody listens there: a test that needs Redis asks for the fixture `live_redis`.
+    os.environ["REDIS_URL"] = "redis://127.0.0.1:1/0"
+os.environ.setdefault("SECRET_KEY", "only-for-tests")
+
+from config.settings import *  # noqa: E402, F403
+
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405 - whitenoise warns when it is not there
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
+ORCHESTRATOR = {**ORCHESTRATOR, "NODE_PACKAGES": ["tests.nodes"]}  # noqa: F405
