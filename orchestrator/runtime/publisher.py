@@ -11,11 +11,20 @@ from typing import Any
 
 import orjson
 
+from orchestrator.events import (
+    Event,
+    LoopStateChanged,
+    NodeCompleted,
+    NodeErred,
+    NodeStarted,
+    NodeStats,
+)
 from orchestrator.exceptions import StoreUnavailable
 from storage.base import Feed
 
 PERIOD = 0.25
 _TIMEOUT = 1.0
+_IDLE = {"count": 0, "failed": 0, "executing": False}
 
 
 class Publisher:
@@ -26,7 +35,7 @@ class Publisher:
         self._latest: dict[tuple[str, str], dict[str, Any]] = {}
         self._published: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
         self._changed: set[tuple[str, str]] = set()
-        self._events: list[tuple[str, dict[str, Any]]] = []
+        self._events: list[tuple[str, Event]] = []
 
     def update(self, workflow: str, slot: str, status: dict[str, Any]) -> None:
         """Take the newest status of a slot (`loop/slot`)."""
@@ -37,7 +46,7 @@ class Publisher:
         """Return the newest status of a slot."""
         return self._latest.get((workflow, slot))
 
-    def announce(self, workflow: str, event: dict[str, Any]) -> None:
+    def announce(self, workflow: str, event: Event) -> None:
         """Send an event of its own, after the changes known so far."""
         self._events.append((workflow, event))
 
@@ -64,10 +73,10 @@ class Publisher:
             self._published[workflow, slot] = (now, status)
             latest.setdefault(workflow, {})[slot] = orjson.dumps(status)
             news = changes(slot, before, status, now - since)
-            events.setdefault(workflow, []).extend(orjson.dumps(event) for event in news)
+            events.setdefault(workflow, []).extend(orjson.dumps(event.marshal()) for event in news)
         announced, self._events = self._events, []
         for workflow, event in announced:
-            events.setdefault(workflow, []).append(orjson.dumps(event))
+            events.setdefault(workflow, []).append(orjson.dumps(event.marshal()))
         for workflow in {*latest, *events}:
             with contextlib.suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(_TIMEOUT):
@@ -78,58 +87,40 @@ class Publisher:
 
 def changes(
     slot: str, before: Mapping[str, Any], after: Mapping[str, Any], seconds: float
-) -> list[dict[str, Any]]:
+) -> list[Event]:
     """Return the events that lead from one status of a slot to the next."""
     loop, _, number = slot.rpartition("/")
-    place = {"loop": loop, "slot": int(number)}
-    events: list[dict[str, Any]] = []
+    place: dict[str, Any] = {"loop": loop, "slot": int(number)}
+    events: list[Event] = []
     if (before.get("state"), before.get("reason")) != (after["state"], after["reason"]):
-        events.append(
-            {"type": "loop_state", **place, "state": after["state"], "reason": after["reason"]}
-        )
+        events.append(LoopStateChanged(**place, state=after["state"], reason=after["reason"]))
     nodes_before = before.get("nodes", {})
     for node, counters in after["nodes"].items():
-        old = nodes_before.get(node, {"count": 0, "failed": 0, "executing": False})
-        events += _node_events({**place, "node": node}, old, counters)
-    if before.get("nodes") != after["nodes"]:
+        events += _node_events({**place, "node": node}, nodes_before.get(node, _IDLE), counters)
+    if nodes_before != after["nodes"]:
         done = after["iterations"] - before.get("iterations", 0)
         events.append(
-            {
-                "type": "node_stats",
+            NodeStats(
                 **place,
-                "iterations": after["iterations"],
-                "failures": after["failures"],
-                "in_flight": after["in_flight"],
-                "per_second": round(done / seconds, 2) if seconds > 0 else None,
-                "nodes": after["nodes"],
-            }
+                iterations=after["iterations"],
+                failures=after["failures"],
+                in_flight=after["in_flight"],
+                per_second=round(done / seconds, 2) if seconds > 0 else None,
+                nodes=after["nodes"],
+            )
         )
     return events
 
 
 def _node_events(
     place: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    events = []
+) -> list[Event]:
+    events: list[Event] = []
     first = not (before["count"] or before["failed"]) and (after["count"] or after["failed"])
     if (after["executing"] or first) and not before["executing"]:
-        events.append({"type": "node_started", **place})
+        events.append(NodeStarted(**place))
     if after["count"] > before["count"]:
-        events.append(
-            {
-                "type": "node_completed",
-                **place,
-                "count": after["count"],
-                "last_ms": after["last_ms"],
-            }
-        )
+        events.append(NodeCompleted(**place, count=after["count"], last_ms=after["last_ms"]))
     if after["failed"] > before["failed"]:
-        events.append(
-            {
-                "type": "node_failed",
-                **place,
-                "failed": after["failed"],
-                "error": after["last_error"],
-            }
-        )
+        events.append(NodeErred(**place, failed=after["failed"], error=after["last_error"]))
     return events

@@ -21,6 +21,7 @@ from django.db import DatabaseError, close_old_connections
 
 from nodes.contract import PoolType
 from orchestrator.conf import orchestrator_settings
+from orchestrator.events import WorkflowCompleted, WorkflowFailed
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.flow.loops import Loop
 from orchestrator.models import LoopSlot, Workflow
@@ -326,12 +327,12 @@ class Supervisor:
     async def _give_up(self, slot: Slot, reason: str) -> None:
         self._trouble.pop(slot.key, None)
         await self._release(slot, LoopSlot.State.FAILED, reason)
-        event = {"loop": slot.loop, "slot": slot.slot, "reason": reason}
-        self._publisher.announce(slot.workflow, {"type": "workflow_failed", **event})
+        event = WorkflowFailed(loop=slot.loop, slot=slot.slot, reason=reason)
+        self._publisher.announce(slot.workflow, event)
 
     async def _announce_completion(self, slot: Slot) -> None:
         if await sync_to_async(leases.all_completed)(slot.workflow, slot.activation):
-            event = {"type": "workflow_completed", "activation": slot.activation}
+            event = WorkflowCompleted(activation=slot.activation)
             self._publisher.announce(slot.workflow, event)
 
     def _later(self, work: Any) -> None:

@@ -1,0 +1,92 @@
+"""What can be seen of running workflows: frozen events, each with its JSON form."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The root of all events. `type` is the name a client sees."""
+
+    type: ClassVar[str] = ""
+
+    def marshal(self) -> dict[str, Any]:
+        """Return the event as JSON."""
+        return {"type": self.type, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotEvent(Event):
+    """Something about one copy of a loop."""
+
+    loop: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopStateChanged(SlotEvent):
+    type: ClassVar[str] = "loop_state"
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStarted(SlotEvent):
+    """A node began to work: on its first item, or on one that takes a while."""
+
+    type: ClassVar[str] = "node_started"
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCompleted(SlotEvent):
+    """A node gave answers; `count` is how many so far, `last_ms` what a recent one took."""
+
+    type: ClassVar[str] = "node_completed"
+    node: str
+    count: int
+    last_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeErred(SlotEvent):
+    """A node failed; `failed` is how often so far, `error` the latest one."""
+
+    type: ClassVar[str] = "node_failed"
+    node: str
+    failed: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStats(SlotEvent):
+    """All counters of a loop; `per_second` is its rate since the event before, if there was one."""
+
+    type: ClassVar[str] = "node_stats"
+    iterations: int
+    failures: int
+    in_flight: int
+    per_second: float | None
+    nodes: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowCompleted(Event):
+    """Every loop of an activation has completed."""
+
+    type: ClassVar[str] = "workflow_completed"
+    activation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowFailed(SlotEvent):
+    """A loop was given up; nothing starts it again but a person."""
+
+    type: ClassVar[str] = "workflow_failed"
+    reason: str
+
+
+class Sink(Protocol):
+    """Takes events without making the sender wait."""
+
+    def announce(self, workflow: str, event: Event) -> None: ...
