@@ -148,6 +148,11 @@ def all_completed(workflow: str, activation: int) -> bool:
     return rows.exists() and not rows.exclude(state=LoopSlot.State.COMPLETED).exists()
 
 
+def activated() -> list[str]:
+    """Return the ids of the workflows that ran at some time."""
+    return list(Workflow.objects.filter(activation__gt=0).values_list("pk", flat=True))
+
+
 def definition(workflow: str, version: int) -> Any:
     """Return the JSON of a version."""
     return Workflow.objects.get(pk=workflow).versions.get(number=version).definition

@@ -1,17 +1,15 @@
 """Dead letters on their way from the store's outbox into the database."""
 
-import logging
 from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from orchestrator.exceptions import InvalidPayload, StoreUnavailable
+from orchestrator.exceptions import InvalidPayload
 from orchestrator.models import DeadLetter, WorkflowVersion
 from storage.base import Entry, QueueStore
 from storage.codec import decode
 
-logger = logging.getLogger(__name__)
 BATCH = 200
 
 
@@ -19,14 +17,14 @@ async def drain(store: QueueStore, workflow: str) -> int:
     """Keep the oldest dead letters of a workflow, then remove them from the outbox.
 
     Doing it twice keeps one row each. Returns how many there were.
+
+    Raises:
+        StoreUnavailable: the server is away.
     """
-    try:
-        entries = await store.dead(workflow, BATCH)
-        if entries:
-            await sync_to_async(_keep)(workflow, entries)
-            await store.forget_dead(workflow, [entry.id for entry in entries])
-    except StoreUnavailable:
-        return 0
+    entries = await store.dead(workflow, BATCH)
+    if entries:
+        await sync_to_async(_keep)(workflow, entries)
+        await store.forget_dead(workflow, [entry.id for entry in entries])
     return len(entries)
 
 

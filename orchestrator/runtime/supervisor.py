@@ -22,7 +22,7 @@ from django.db import DatabaseError, close_old_connections
 from nodes.contract import PoolType
 from orchestrator.conf import orchestrator_settings
 from orchestrator.events import WorkflowCompleted, WorkflowFailed
-from orchestrator.exceptions import OrchestratorError
+from orchestrator.exceptions import OrchestratorError, StoreUnavailable
 from orchestrator.flow.loops import Loop
 from orchestrator.models import LoopSlot, Workflow
 from orchestrator.runtime import leases, outbox
@@ -92,6 +92,8 @@ class Supervisor:
         if self._settings.REDIS_URL.startswith("memory"):
             raise OrchestratorError("memory:// is for one process only: give REDIS_URL a server")
         logger.info("runner %s", self.id)
+        await self._check_store()
+        await self._guarded(self._find_outboxes)
         background = [
             asyncio.create_task(work)
             for work in (
@@ -112,6 +114,13 @@ class Supervisor:
             await asyncio.gather(*background, return_exceptions=True)
             await self._guarded(self._leave)
             await self._store.close()
+
+    async def _check_store(self) -> None:
+        """Refuse a server that cannot give the guarantees; one that is away is waited for."""
+        try:
+            await self._store.check()
+        except StoreUnavailable as error:
+            logger.warning("%s", error.message)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -353,10 +362,17 @@ class Supervisor:
                 held.stop_by = math.inf
                 self._condemn(held.host, held.slot.key, "does not stop")
 
+    async def _find_outboxes(self) -> None:
+        """Look after what runners before this one left in the outboxes."""
+        self._workflows |= set(await sync_to_async(leases.activated)())
+
     async def _drain_outbox(self) -> None:
+        running = {held.slot.workflow for held in self._held.values()}
         for workflow in list(self._workflows):
             while await outbox.drain(self._store.queue, workflow) == outbox.BATCH:
                 pass
+            if workflow not in running:
+                self._workflows.discard(workflow)
 
     async def _drain(self) -> None:
         for held in self._held.values():
@@ -366,7 +382,7 @@ class Supervisor:
             await self._pause(0.1)
         await self._placement.leave(grace=2)
         await self._publisher.publish()
-        await self._drain_outbox()
+        await self._guarded(self._drain_outbox)
 
 
 def _is_wanted(slot: Slot) -> bool:
