@@ -1,0 +1,22 @@
+"""HTTP and WebSockets of the web process: `uvicorn config.asgi:application`."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+http_application = get_asgi_application()
+
+# Only now: these import models.
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+
+from orchestrator.api.limits import BodyLimit  # noqa: E402
+from orchestrator.routing import lifespan, websocket_application  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": BodyLimit(http_application),
+        "websocket": websocket_application,
+        "lifespan": lifespan,
+    }
+)
