@@ -1,0 +1,95 @@
+"""Users and their tokens."""
+
+from datetime import timedelta
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from orchestrator.exceptions import Conflict, InvalidRequest, NotFound
+from orchestrator.models import ApiToken
+from orchestrator.security.actors import ROLE_NAMES, Actor, authorize
+from orchestrator.security.tokens import digest_of, new_token
+
+LAST_USED_EVERY = timedelta(minutes=1)
+
+
+def create_token(
+    actor: Actor, username: str, *, name: str = "token", days: int | None = None
+) -> str:
+    """Make a token for a user and return its text, which is shown this once.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    authorize(actor, "token.manage")
+    token = new_token()
+    ApiToken.objects.create(
+        user=_user(username),
+        name=name,
+        prefix=token.prefix,
+        digest=token.digest,
+        expires_at=timezone.now() + timedelta(days=days) if days else None,
+    )
+    return token.raw
+
+
+def user_of_token(raw: str) -> Any | None:
+    """Return the active user that a token stands for, or None.
+
+    That it was used is written once a minute, not once a request.
+    """
+    now = timezone.now()
+    token = ApiToken.objects.select_related("user").filter(digest=digest_of(raw)).first()
+    if token is None or not token.user.is_active:
+        return None
+    if token.expires_at is not None and token.expires_at <= now:
+        return None
+    seen_lately = token.last_used_at is not None and token.last_used_at > now - LAST_USED_EVERY
+    if not seen_lately:
+        stale = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_EVERY)
+        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+    return token.user
+
+
+def user_of_session(session_key: str) -> Any | None:
+    """Return the active user who is logged in with a session, or None. Reads the store anew."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
+    return user if user.is_authenticated and user.is_active else None
+
+
+@transaction.atomic
+def create_user(
+    actor: Actor, username: str, password: str, *, role: str = "viewer", superuser: bool = False
+) -> None:
+    """Make a user with a role; a superuser may also enter the admin.
+
+    Raises:
+        Conflict: the name is taken.
+        InvalidRequest: there is no such role.
+    """
+    authorize(actor, "user.manage")
+    users = get_user_model().objects
+    if role not in ROLE_NAMES:
+        raise InvalidRequest(f"no role {role}: use one of {', '.join(ROLE_NAMES)}")
+    if users.filter(username=username).exists():
+        raise Conflict(f"there is a user {username} already")
+    if superuser:
+        users.create_superuser(username=username, password=password)
+        return
+    user = users.create_user(username=username, password=password)
+    user.groups.add(Group.objects.get_or_create(name=role)[0])
+
+
+def _user(username: str) -> Any:
+    user = get_user_model().objects.filter(username=username).first()
+    if user is None:
+        raise NotFound(f"there is no user {username}")
+    return user

@@ -1,0 +1,38 @@
+"""The workflows that come with the project."""
+
+import shutil
+from pathlib import Path
+
+from orchestrator.conf import orchestrator_settings
+from orchestrator.models import Workflow
+from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import workflows
+from storage.codec import decode
+
+
+def load(actor: Actor, folder: Path) -> list[str]:
+    """Store each `*.json` of the folder under the name of its file, unless it is there already,
+    and copy what is in `data/` to where file nodes find it. Returns what was stored.
+
+    Raises:
+        InvalidPayload: a file is not JSON.
+        WorkflowInvalid: a file is no valid workflow.
+    """
+    authorize(actor, "workflow.create")
+    copy_data(folder / "data", "examples")
+    present = set(Workflow.objects.values_list("pk", flat=True))
+    wanted = [path for path in sorted(folder.glob("*.json")) if path.stem not in present]
+    for path in wanted:
+        workflows.create(actor, decode(path.read_bytes()), workflow_id=path.stem)
+    return [path.stem for path in wanted]
+
+
+def copy_data(source: Path, name: str) -> None:
+    """Copy the files of a folder to the folder `name` of the files folder, but for those that are
+    there already."""
+    target = orchestrator_settings().files_dir / name
+    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+        copy = target / path.relative_to(source)
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)

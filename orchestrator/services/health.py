@@ -1,0 +1,36 @@
+"""Whether the project can do its work."""
+
+from typing import Any
+
+from django.db import DatabaseError, connection
+
+from orchestrator.exceptions import OrchestratorError
+from orchestrator.security.actors import Actor, authorize
+from orchestrator.services.status import runners_alive
+from orchestrator.services.stores import with_store
+
+
+def ready(actor: Actor) -> dict[str, Any]:
+    """Return what is there and what is away; `ready` says whether requests can be served."""
+    authorize(actor, "health.read")
+    checks = {"database": _database(), "redis": _redis()}
+    alive = runners_alive() if checks["database"] == "ok" else 0
+    ok = all(reason == "ok" for reason in checks.values())
+    return {"ready": ok, "checks": checks, "runners_alive": alive}
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "cannot be reached"
+    return "ok"
+
+
+def _redis() -> str:
+    try:
+        with_store(lambda store: store.check(), patience=2)
+    except OrchestratorError as error:
+        return error.message
+    return "ok"
