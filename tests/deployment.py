@@ -160,11 +160,7 @@ class Deployment:
 
 def children_of(pid: int) -> list[int]:
     """Return the direct children of a process."""
-    found = []
-    for entry in PROC.iterdir():
-        if entry.name.isdigit() and _parent(entry) == pid:
-            found.append(int(entry.name))
-    return found
+    return [int(e.name) for e in PROC.iterdir() if e.name.isdigit() and _parent(e) == pid]
 
 
 def descendants_of(pid: int) -> list[int]:

@@ -1,9 +1,11 @@
 """A real Redis-protocol server on a private port, for one test process."""
 
+import ctypes
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -32,7 +34,11 @@ class RedisServer:
         log = (self.folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
             )
         deadline = time.monotonic() + 10
         while not _answers(self.port):
@@ -58,6 +64,16 @@ class RedisServer:
     def stop(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _die_with_parent() -> None:
+    """Let the server go with a test process that was killed before it could stop it (Linux).
+
+    Strictly, with the thread that started it: start a server in the main thread.
+    """
+    if sys.platform == "linux":
+        set_death_signal = 1
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 
 
 def _free_port() -> int:

@@ -20,7 +20,6 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests")
 
 from config.settings import *  # noqa: E402, F403
 
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405 - whitenoise warns when it is not there
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 ORCHESTRATOR = {**ORCHESTRATOR, "NODE_PACKAGES": ["tests.nodes"]}  # noqa: F405

@@ -1,0 +1,236 @@
+"""The shapes that go in and out; what they mean is the services' business."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from orchestrator.models import DeadLetter, Workflow, WorkflowVersion
+
+MAX_INTEGER = 2**31 - 1
+
+
+class ProductionRequest(serializers.Serializer):
+    """The body of `/prod/stop`, `/prod/pause` and `/prod/resume`."""
+
+    workflow_id = serializers.SlugField(max_length=64)
+
+
+class StartRequest(ProductionRequest):
+    """The body of `/prod/start`. Without a version the newest is started."""
+
+    version = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, allow_null=True, default=None
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Add `from`, which Python does not allow as a name."""
+        origin = serializers.ChoiceField(
+            ("resume", "beginning"), source="origin", required=False, allow_null=True, default=None
+        )
+        return {**super().get_fields(), "from": origin}
+
+
+class NodeCounters(serializers.Serializer):
+    count = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    seconds = serializers.FloatField()
+    last_ms = serializers.FloatField()
+    executing = serializers.BooleanField()
+    last_error = serializers.CharField()
+
+
+class LoopStatus(serializers.Serializer):
+    loop = serializers.CharField()
+    slot = serializers.IntegerField()
+    state = serializers.CharField()
+    reason = serializers.CharField()
+    runner = serializers.CharField(allow_null=True)
+    isolated = serializers.BooleanField()
+    iterations = serializers.IntegerField()
+    failures = serializers.IntegerField()
+    in_flight = serializers.IntegerField()
+    nodes = serializers.DictField(child=NodeCounters())
+
+
+class StatusSerializer(serializers.Serializer):
+    """What a workflow does; also the body of `state_sync`."""
+
+    workflow_id = serializers.CharField()
+    name = serializers.CharField()
+    desired = serializers.CharField()
+    status = serializers.CharField()
+    reason = serializers.CharField()
+    activation = serializers.IntegerField()
+    version = serializers.IntegerField(allow_null=True)
+    runners_alive = serializers.IntegerField()
+    loops = LoopStatus(many=True)
+
+
+class WorkflowRow(serializers.ModelSerializer):
+    """A workflow in a list."""
+
+    last_version = serializers.IntegerField(source="last_number", allow_null=True)
+    active_version = serializers.IntegerField(
+        source="active_version.number", allow_null=True, default=None
+    )
+
+    class Meta:
+        model = Workflow
+        fields = (
+            "id",
+            "name",
+            "desired",
+            "activation",
+            "active_version",
+            "last_version",
+            "created_at",
+            "updated_at",
+        )
+
+
+class VersionRow(serializers.ModelSerializer):
+    """A version in a list."""
+
+    version = serializers.IntegerField(source="number")
+    created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
+
+    class Meta:
+        model = WorkflowVersion
+        fields = ("version", "digest", "created_at", "created_by")
+
+
+class VersionDetail(VersionRow):
+    """A version with its definition, exactly as it was sent."""
+
+    id = serializers.CharField(source="workflow_id")
+    name = serializers.CharField(source="workflow.name")
+
+    class Meta(VersionRow.Meta):
+        fields = ("id", "name", *VersionRow.Meta.fields, "definition")
+
+
+class DeadLetterFilterSerializer(serializers.Serializer):
+    workflow_id = serializers.SlugField(max_length=64, required=False)
+    node_id = serializers.CharField(max_length=200, required=False)
+    loop = serializers.CharField(max_length=200, required=False)
+    reason = serializers.CharField(max_length=32, required=False)
+    error_type = serializers.CharField(max_length=200, required=False)
+    activation = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER, required=False)
+
+
+class DeadLetterRow(serializers.ModelSerializer):
+    """A dead letter in a list."""
+
+    workflow_id = serializers.CharField()
+
+    class Meta:
+        model = DeadLetter
+        fields = (
+            "id",
+            "workflow_id",
+            "version",
+            "activation",
+            "loop",
+            "node_id",
+            "node_type",
+            "item_id",
+            "reason",
+            "error_type",
+            "message",
+            "deliveries",
+            "dead_at",
+        )
+
+
+class DeadLetterDetail(DeadLetterRow):
+    """A dead letter with what is needed to debug it."""
+
+    class Meta(DeadLetterRow.Meta):
+        fields = (*DeadLetterRow.Meta.fields, "trace", "item", "node_input")
+
+
+class JsonObject(serializers.JSONField):
+    """A JSON object; lists and plain values are refused."""
+
+    default_error_messages = {"not_an_object": "This must be a JSON object."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            self.fail("not_an_object")
+        return data
+
+
+class SessionSerializer(serializers.Serializer):
+    """Whose outputs; a user has a session of their own unless one is named."""
+
+    session = serializers.RegexField(
+        r"^[\w.-]+$", max_length=64, required=False, allow_null=True, default=None
+    )
+
+
+class ExecuteRequest(SessionSerializer):
+    """The body of `/dev/execute`."""
+
+    workflow_id = serializers.SlugField(
+        max_length=64, required=False, allow_null=True, default=None
+    )
+    workflow = JsonObject(required=False, allow_null=True, default=None)
+    node_id = serializers.CharField(max_length=100, trim_whitespace=False)
+    input = JsonObject(required=False, allow_null=True, default=None)
+    form = JsonObject(required=False, default=dict)
+    config = JsonObject(required=False, default=dict)
+    run_upstream = serializers.ChoiceField(("never", "missing", "stale"), default="never")
+    timeout = serializers.FloatField(
+        min_value=0.1, max_value=300, required=False, allow_null=True, default=None
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["workflow_id"] is None and attrs["workflow"] is None:
+            raise serializers.ValidationError("Send a workflow_id, or a workflow.")
+        return attrs
+
+
+class ExecuteAnswer(serializers.Serializer):
+    """What a node made. `output` is None when it passed nothing on."""
+
+    workflow_id = serializers.CharField()
+    node_id = serializers.CharField()
+    output = serializers.JSONField(allow_null=True)
+    port = serializers.CharField()
+    seconds = serializers.FloatField()
+    log = serializers.CharField()
+    ran_upstream = serializers.ListField(child=serializers.CharField())
+
+
+class PinRequest(SessionSerializer):
+    """The body of `PUT /dev/cache/...`: data that stands for a node's output."""
+
+    data = JsonObject()
+    port = serializers.CharField(max_length=100, default="default")
+
+
+class CacheAnswer(serializers.Serializer):
+    workflow_id = serializers.CharField()
+    node_id = serializers.CharField()
+    freshness = serializers.CharField()
+    output = serializers.JSONField(allow_null=True)
+    port = serializers.CharField(allow_null=True)
+    origin = serializers.CharField(allow_null=True)
+    at = serializers.FloatField(allow_null=True)
+
+
+class ProblemSerializer(serializers.Serializer):
+    path = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ErrorBody(serializers.Serializer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    details = ProblemSerializer(many=True)
+
+
+class ErrorSerializer(serializers.Serializer):
+    """The one shape of every error."""
+
+    error = ErrorBody()

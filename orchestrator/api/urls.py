@@ -1,0 +1,70 @@
+"""Every path of the API, and a workflow's page.
+
+Each works with and without a slash at its end, for any method.
+"""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.urls import URLPattern, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from orchestrator.api import (
+    bench,
+    dead_letters,
+    health,
+    nodes,
+    pages,
+    production,
+    schema,
+    workflows,
+)
+
+__all__ = ["schema", "urlpatterns"]
+
+SLUG = r"[-a-zA-Z0-9_]+"
+NUMBER = r"[0-9]{1,15}"
+
+
+def route(pattern: str, view: Any, name: str) -> URLPattern:
+    return re_path(rf"^{pattern}/?$", view, name=name)
+
+
+urlpatterns = [
+    route("healthz", health.healthz, "healthz"),
+    route("readyz", health.ReadyView.as_view(), "readyz"),
+    route("prod/start", production.StartView.as_view(), "start"),
+    route("prod/stop", production.StopView.as_view(), "stop"),
+    route("prod/pause", production.PauseView.as_view(), "pause"),
+    route("prod/resume", production.ResumeView.as_view(), "resume"),
+    route(f"prod/status/(?P<workflow_id>{SLUG})", production.StatusView.as_view(), "status"),
+    route("dev/execute", bench.execute, "execute"),
+    route(
+        f"dev/cache/(?P<workflow_id>{SLUG})/(?P<node_id>[^/]+)",
+        bench.CacheView.as_view(),
+        "bench-cache",
+    ),
+    route("workflows", workflows.WorkflowsView.as_view(), "workflows"),
+    route(f"workflows/(?P<workflow_id>{SLUG})", workflows.WorkflowView.as_view(), "workflow"),
+    route(
+        f"workflows/(?P<workflow_id>{SLUG})/versions",
+        workflows.VersionsView.as_view(),
+        "versions",
+    ),
+    route(
+        f"workflows/(?P<workflow_id>{SLUG})/versions/(?P<number>{NUMBER})",
+        workflows.VersionView.as_view(),
+        "version",
+    ),
+    route("nodes", nodes.NodesView.as_view(), "nodes"),
+    route(f"nodes/(?P<node_type>{SLUG})/form", nodes.NodeFormView.as_view(), "node-form"),
+    route("dead-letters", dead_letters.DeadLettersView.as_view(), "dead-letters"),
+    route(
+        f"dead-letters/(?P<dead_letter_id>{NUMBER})",
+        dead_letters.DeadLetterView.as_view(),
+        "dead-letter",
+    ),
+    route(f"studio/(?P<workflow_id>{SLUG})", pages.workflow, "studio"),
+    route("schema", SpectacularAPIView.as_view(), "schema"),
+    route("docs", login_required(SpectacularSwaggerView.as_view(url_name="schema")), "docs"),
+]

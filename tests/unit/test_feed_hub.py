@@ -1,0 +1,120 @@
+"""The feed's fan-out: bounded for each client, and back after the server was away."""
+
+import asyncio
+
+import orjson
+
+from orchestrator.exceptions import StoreUnavailable
+from orchestrator.runtime import feed_hub
+from orchestrator.runtime.feed_hub import QUEUE_LENGTH, FeedClient, FeedHub
+from storage.base import Feed
+from storage.memory import MemoryFeed
+
+
+def event(number, node="1", kind="node_stats"):
+    return {"workflow_id": "w", "type": kind, "loop": "1", "slot": 0, "node": node, "n": number}
+
+
+async def drain(client, count):
+    return [await client.get() for _ in range(count)]
+
+
+async def test_a_client_gets_events_in_order():
+    client = FeedClient(None)
+    for number in range(QUEUE_LENGTH):
+        client.put(event(number))
+    assert [e["n"] for e in await drain(client, QUEUE_LENGTH)] == list(range(QUEUE_LENGTH))
+
+
+async def test_a_full_queue_keeps_the_latest_of_each_thing_and_tells_the_gap():
+    client = FeedClient(None)
+    client.put(event(0, node="quiet"))
+    for number in range(1000):
+        client.put(event(number, node=str(number % 10)))
+    gap, *events = await drain(client, QUEUE_LENGTH + 1)
+    assert gap == {"type": "gap", "dropped": 1001 - QUEUE_LENGTH}
+    assert {e["node"]: e["n"] for e in events} == {
+        "quiet": 0,
+        **{str(n % 10): n for n in range(990, 1000)},
+    }
+
+
+async def test_the_oldest_goes_when_nothing_is_alike():
+    client = FeedClient(None)
+    for number in range(QUEUE_LENGTH + 5):
+        client.put(event(number, node=str(number)))
+    gap, first, *_ = await drain(client, QUEUE_LENGTH + 1)
+    assert (gap["dropped"], first["n"]) == (5, 5)
+
+
+async def publish(feed, client, workflow="w", body=b'{"type": "loop_state"}'):
+    """Publish until the client has something: the subscription begins when it begins."""
+    while not client._events:
+        await feed.publish(workflow, {}, [body])
+        await asyncio.sleep(0)
+
+
+async def test_one_subscription_serves_everybody():
+    class Counted(MemoryFeed):
+        subscriptions = 0
+
+        def subscribe(self):
+            self.subscriptions += 1
+            return super().subscribe()
+
+    feed = Counted()
+    hub = FeedHub(feed)
+    with hub.client("w") as one, hub.client("w") as two, hub.client() as everything:
+        with hub.client("other") as other:
+            await publish(feed, one)
+            for client in (one, two, everything):
+                assert await client.get() == {"type": "loop_state", "workflow_id": "w"}
+            assert not other._events
+    assert feed.subscriptions == 1
+    assert not hub._clients
+    await hub.close()
+
+
+async def test_what_is_no_event_is_left_out():
+    feed = MemoryFeed()
+    hub = FeedHub(feed)
+    with hub.client("w") as client:
+        await publish(feed, client)
+        client._events.clear()
+        for body in (b"{", b"[]", b"5", b'{"type": "after"}'):
+            await feed.publish("w", {}, [body])
+        assert (await client.get())["type"] == "after"
+    await hub.close()
+
+
+async def test_the_hub_comes_back_and_tells_the_gap(monkeypatch):
+    monkeypatch.setattr(feed_hub, "BACKOFF", (0.0,))
+
+    class Flaky(Feed):
+        """Fails three times, then is there."""
+
+        def __init__(self):
+            self.attempts = 0
+
+        async def publish(self, workflow, latest, events):
+            raise NotImplementedError
+
+        async def latest(self, workflow):
+            return {}
+
+        async def subscribe(self):
+            self.attempts += 1
+            if self.attempts <= 3:
+                raise StoreUnavailable
+            yield "w", orjson.dumps({"type": "loop_state"})
+            await asyncio.Event().wait()
+
+    feed = Flaky()
+    hub = FeedHub(feed)
+    with hub.client("w") as client:
+        assert (await client.get()) == {"type": "gap", "dropped": 0}
+        while (received := await client.get())["type"] == "gap":
+            pass
+        assert received["type"] == "loop_state"
+        assert feed.attempts == 4
+    await hub.close()
