@@ -117,7 +117,12 @@ class NodeFailed(OrchestratorError):
     code = "node_failed"
 
     def __init__(
-        self, message: str = "", *, node_id: str = "", error_type: str = "", trace: str = "",
+        self,
+        message: str = "",
+        *,
+        node_id: str = "",
+        error_type: str = "",
+        trace: str = "",
         node_input: Any = None,
     ) -> None:
         super().__init__(message)

@@ -139,7 +139,9 @@ class DeadLetter(models.Model):
     class Meta:
         ordering = ("-dead_at", "-id")
         constraints = (
-            models.UniqueConstraint(fields=("workflow", "entry_id"), name="one_row_per_dead_letter"),
+            models.UniqueConstraint(
+                fields=("workflow", "entry_id"), name="one_row_per_dead_letter"
+            ),
         )
 
     def __str__(self) -> str:

@@ -1,9 +1,9 @@
 """One workflow run by this process and its hosts alone: no database, no other runner.
 
-It is a runner in small. Loops run in hosts in their own pools, as they do in production; a host that
-dies or is blocked costs its loops a start in processes of their own. What is missing is what needs
-the database: leases that others could take over (the tokens are moments of time instead), and a
-table for dead letters, which go to a file.
+It is a runner in small. Loops run in hosts and in their own pools, as they do in production; a host
+that dies or is blocked costs its loops a start in processes of their own. What is missing is what
+needs the database: leases that others could take over (the tokens are moments of time instead), and
+a table for dead letters, which go to a file.
 """
 
 import asyncio
@@ -218,9 +218,7 @@ class LocalRun:
     def _on_ended(self, host: HostProcess, slot: LocalSlot, message: dict[str, Any]) -> None:
         self._later(self._placement.loop_ended(host, slot.name))
         known = message["outcome"] in ("completed", "stopped")
-        self._end(
-            slot, Outcome(message["outcome"]) if known else Outcome.FAILED, message["error"]
-        )
+        self._end(slot, Outcome(message["outcome"]) if known else Outcome.FAILED, message["error"])
 
     def _on_death(self, host: HostProcess) -> None:
         self._placement.remove(host)

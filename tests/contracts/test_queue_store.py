@@ -78,9 +78,7 @@ async def test_an_older_token_is_fenced(store):
     old = await filled(store, b"x")
     [entry] = await store.queue.read(old, ["in"], 1, 0)
     await store.queue.begin(lease(2), 1)
-    result = await store.queue.commit(
-        old, commit(acks=[("in", entry.id)], outputs=[("out", b"y")])
-    )
+    result = await store.queue.commit(old, commit(acks=[("in", entry.id)], outputs=[("out", b"y")]))
     assert result.outcome is Outcome.FENCED
     assert await store.queue.lengths("w", ["in", "out"]) == {"in": 1, "out": 0}
     with pytest.raises(LeaseLost):

@@ -1,22 +1,39 @@
 """Workflows that faults are done to."""
 
+from itertools import pairwise
+
 ITEMS = 1500
+
+
+def linked(name, *nodes):
+    """Return a workflow whose nodes follow one another."""
+    edges = [
+        {"id": f"{a['id']}-{b['id']}", "source": a["id"], "target": b["id"]}
+        for a, b in pairwise(nodes)
+    ]
+    return {"name": name, "nodes": list(nodes), "edges": edges}
 
 
 def chain(*middle, name, stop=ITEMS, path="out.jsonl", pool="async"):
     """counter -> ... -> file-writer, one loop."""
-    nodes = [
-        {"id": "source", "type": "counter", "data": {"form": {"stop": stop}, "config": {}}},
-        *middle,
-        {"id": "sink", "type": "file-writer", "data": {"form": {"path": path}}},
-    ]
-    nodes[0]["data"]["config"]["pool"] = pool
-    ids = [node["id"] for node in nodes]
-    edges = [
-        {"id": f"e{i}", "source": a, "target": b}
-        for i, (a, b) in enumerate(zip(ids, ids[1:], strict=False))
-    ]
-    return {"name": name, "nodes": nodes, "edges": edges}
+    data = {"form": {"stop": stop}, "config": {"pool": pool}}
+    return linked(name, {"id": "source", "type": "counter", "data": data}, *middle, sink(path))
+
+
+def two_loops():
+    """counter -> queue -> delay -> file-writer."""
+    return linked(
+        "Two loops",
+        {"id": "source", "type": "counter", "data": {"form": {"stop": ITEMS}}},
+        {"id": "writer", "type": "queue-writer", "data": {}},
+        {"id": "reader", "type": "queue-reader", "data": {}},
+        delay(),
+        sink("rows.jsonl"),
+    )
+
+
+def sink(path):
+    return {"id": "sink", "type": "file-writer", "data": {"form": {"path": path}}}
 
 
 def delay(seconds=0.005):
@@ -25,17 +42,3 @@ def delay(seconds=0.005):
 
 def faulty(action, value):
     return {"id": "fault", "type": "faulty", "data": {"form": {"action": action, "value": value}}}
-
-
-def two_loops():
-    workflow = chain(delay(), name="Two loops", path="rows.jsonl")
-    workflow["nodes"][1:1] = [
-        {"id": "writer", "type": "queue-writer", "data": {}},
-        {"id": "reader", "type": "queue-reader", "data": {}},
-    ]
-    ids = [node["id"] for node in workflow["nodes"]]
-    workflow["edges"] = [
-        {"id": f"e{i}", "source": a, "target": b}
-        for i, (a, b) in enumerate(zip(ids, ids[1:], strict=False))
-    ]
-    return workflow
