@@ -13,7 +13,7 @@ from orchestrator.runtime import private
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve()
 PORT = int(os.environ.get("PORT") or 8000)
-LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO").upper()
+LOG_LEVEL = (os.environ.get("LOG_LEVEL") or "INFO").upper()
 
 DEBUG = False
 _secret_key = DATA_DIR / "secret_key"
@@ -26,7 +26,7 @@ if not SECRET_KEY:
     )
 ALLOWED_HOSTS = [
     host.strip()
-    for host in os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+    for host in (os.environ.get("ALLOWED_HOSTS") or "127.0.0.1,localhost,[::1]").split(",")
     if host.strip()
 ]
 
@@ -125,7 +125,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 ORCHESTRATOR = {
-    "REDIS_URL": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+    "REDIS_URL": os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
     "DATA_DIR": DATA_DIR,
     "MAX_ITERATIONS": int(os.environ.get("MAX_ITERATIONS") or 1000),
     "LEASE_TTL": float(os.environ.get("LEASE_TTL") or 30),

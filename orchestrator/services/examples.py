@@ -28,10 +28,10 @@ def load(actor: Actor, folder: Path) -> list[str]:
 
 
 def copy_data(source: Path, name: str) -> None:
-    """Copy the files of a folder to the folder `name` of the files folder, but for those that are
-    there already."""
+    """Copy the data of a folder to the folder `name` of the files folder, but for what is there
+    already, and for the scripts that made it."""
     target = orchestrator_settings().files_dir / name
-    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+    for path in sorted(p for p in source.rglob("*") if p.is_file() and p.suffix != ".py"):
         copy = target / path.relative_to(source)
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
