@@ -99,6 +99,8 @@ def same_origin(origin: str | None, host: str | None) -> bool:
         return False
     try:
         page = urlsplit(origin)
+        if origin != f"{page.scheme}://{page.netloc}" or "@" in page.netloc:
+            return False  # no browser sends more than a scheme, a host and a port
         default = _PORTS[page.scheme]
         own = urlsplit(f"//{host}")
         return (page.hostname, page.port or default) == (own.hostname, own.port or default)

@@ -105,7 +105,7 @@ def _contains(right: Json) -> Test:
 def _matches(right: Json) -> Test:
     try:
         search = re.compile(as_text(right)).search
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise NodeFailed(f"not a regular expression: {error}") from None
 
     def test(left: Json) -> bool:

@@ -53,6 +53,17 @@ class FileWriter(BlockingNode):
         except InvalidRequest:  # the form says so
             return None
 
+    async def is_ready(self) -> str:
+        # Looked at here as well, so that the bench says what production would fail with.
+        path = str(self.values["path"])
+        try:
+            os.close(open_fd(path, os.O_WRONLY))
+        except FileNotFoundError:
+            return ""
+        except (OSError, InvalidRequest) as error:
+            return f"{path} cannot be written: {error}"
+        return ""
+
     async def setup(self) -> None:
         values = self.values
         self._path = str(values["path"])

@@ -8,7 +8,8 @@ from typing import IO, Any
 
 from rest_framework.parsers import BaseParser
 
-from orchestrator.exceptions import InvalidPayload, PayloadTooLarge
+from orchestrator.exceptions import InvalidPayload, PayloadTooLarge, Problem
+from orchestrator.flow.problems import MAX_PROBLEMS, json_path, not_strict_json
 from storage.codec import MAX_DEPTH, encode
 
 MAX_BODY = 2 * 1024 * 1024
@@ -37,9 +38,22 @@ def parse_json(body: bytes) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise InvalidPayload(f"not JSON: {error}") from None
-    # The encoder refuses the rest: lone surrogates, NUL, integers beyond 2**53.
-    encode(value, limit=4 * MAX_BODY)
+    _check_values(value)
     return value
+
+
+def _check_values(value: Any) -> None:
+    """Let the encoder refuse the rest (lone surrogates, NUL, integers beyond 2**53), and say
+    where it is."""
+    limit = 4 * MAX_BODY
+    try:
+        encode(value, limit)
+    except PayloadTooLarge:
+        raise
+    except InvalidPayload as error:
+        flaws = not_strict_json(value, limit)[:MAX_PROBLEMS]
+        problems = tuple(Problem(json_path(loc), message) for loc, message in flaws)
+        raise InvalidPayload(error.message, problems=problems) from None
 
 
 def _check_depth(body: bytes) -> None:

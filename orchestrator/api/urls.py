@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.urls import URLPattern, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from orchestrator.api import (
     bench,
@@ -65,6 +65,6 @@ urlpatterns = [
         "dead-letter",
     ),
     route(f"studio/(?P<workflow_id>{SLUG})", pages.workflow, "studio"),
-    route("schema", SpectacularAPIView.as_view(), "schema"),
+    route("schema", schema.SchemaView.as_view(), "schema"),
     route("docs", login_required(SpectacularSwaggerView.as_view(url_name="schema")), "docs"),
 ]

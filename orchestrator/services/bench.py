@@ -15,7 +15,7 @@ from django.utils.text import slugify
 
 from nodes.contract import DEFAULT_PORT, Json
 from orchestrator.conf import orchestrator_settings
-from orchestrator.exceptions import Conflict
+from orchestrator.exceptions import Conflict, NodeTimeout
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
 from orchestrator.services.bench_cache import (
@@ -43,7 +43,8 @@ async def execute(actor: Actor, request: BenchRequest) -> dict[str, Any]:
         WorkflowInvalid: the workflow, with the form and the config of the request, is not valid.
         MissingInput: an upstream node has no cached output.
         Conflict: every cached output went another way.
-        NodeFailed, NodeTimeout: the node raised, ended its process, or took too long.
+        NodeFailed, NodeTimeout: the node raised, ended its process, or took too long; or all those
+            before it together took longer than one node may.
         Busy: as many nodes as allowed are running.
         StoreUnavailable: Redis is away.
     """
@@ -53,7 +54,7 @@ async def execute(actor: Actor, request: BenchRequest) -> dict[str, Any]:
     bench = replace(bench, timeout=request.timeout or bench.timeout)
     ran = []
     if request.input is None:
-        ran = await _run_upstream(bench, request.node_id, request.run_upstream)
+        ran = await _prepare(bench, request.node_id, request.run_upstream)
     answer = await _run(bench, request.node_id, request.input)
     return {**answer, "ran_upstream": ran}
 
@@ -176,6 +177,20 @@ async def _run(bench: Bench, node_id: str, data: dict[str, Json] | None = None) 
     )
     await bench.cache.put(node_id, entry)
     return {"workflow_id": bench.workflow_id, "node_id": node_id, **answer}
+
+
+async def _prepare(bench: Bench, node_id: str, mode: str) -> list[str]:
+    """Run what is wanted upstream within the time of one request, however many nodes that is."""
+    try:
+        async with asyncio.timeout(bench.timeout):
+            return await _run_upstream(bench, node_id, mode)
+    except TimeoutError:
+        raise NodeTimeout(
+            f"the nodes before it took longer than {bench.timeout:g} s: what they made so far is "
+            "kept, send the request again to go on",
+            node_id=node_id,
+            error_type="NodeTimeout",
+        ) from None
 
 
 async def _run_upstream(bench: Bench, node_id: str, mode: str) -> list[str]:

@@ -58,7 +58,9 @@ class Bench:
         """What brings a node its input, in edge order; for a queue-reader, the queue's writers."""
         queue = self.reads(node_id)
         if queue is None:
-            edges = (e for e in self.flow.spec.edges if e.target == node_id)
+            # From the graph's index: a scan of all edges for each node would block the event loop.
+            written = self.flow.spec.edges
+            edges = (written[edge.index] for edge in self.flow.graph.incoming(node_id))
             return [Source(e.source, e.source_handle, e.condition) for e in edges]
         writers = (n for n in self.flow.graph.nodes.values() if n.node.queue_role == "writer")
         return [Source(n.id) for n in writers if n.config.options.queue_name == queue]

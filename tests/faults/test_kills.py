@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.workflows import ITEMS, chain, delay, faulty, two_loops
+from tests.faults import orders
+from tests.faults.workflows import chain, delay, faulty
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
@@ -14,13 +15,14 @@ pytestmark = pytest.mark.fault
 
 @pytest.mark.parametrize("victim", ["host", "supervisor", "both"])
 def test_another_runner_finishes_what_was_killed(deployment, victim):
+    orders.ship_data(deployment)
     deployment.start_runner()
     deployment.start_runner()
-    eventually(lambda: deployment.client.get("/prod/status/none").status_code == 404)
-    workflow = deployment.create(two_loops())
+    workflow = deployment.create(orders.slow_orders())
+    eventually(lambda: deployment.status(workflow)["runners_alive"] == 2)
     assert deployment.post("/prod/start", workflow).status_code == 202
-    eventually(lambda: len(deployment.rows("rows.jsonl")) > 500)
-    holder = deployment.holder(workflow, "reader")
+    eventually(lambda: orders.written(deployment).total() > 500)
+    holder = deployment.holder(workflow, orders.READER)
     hosts = holder.hosts()
     if victim != "supervisor":
         for pid in hosts:
@@ -28,9 +30,9 @@ def test_another_runner_finishes_what_was_killed(deployment, victim):
     if victim != "host":
         holder.kill()
     deployment.wait_for(workflow, "completed", 90)
-    rows = Counter(row["value"] for row in deployment.rows("rows.jsonl"))
-    dead = Counter(x["item"]["value"] for x in deployment.dead_letters(workflow))
-    assert rows + dead == Counter(range(ITEMS))
+    missing = orders.asked() - orders.written(deployment)
+    eventually(lambda: orders.dead(deployment, workflow) == missing)
+    assert orders.written(deployment) + orders.dead(deployment, workflow) == orders.asked()
 
 
 @pytest.mark.parametrize("pool", ["async", "thread", "process"])

@@ -1,6 +1,7 @@
 """`/dev/...`: one node at a time, in real children, on what the nodes before it have left."""
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 
@@ -144,6 +145,23 @@ async def test_a_whole_workflow_is_run_up_to_a_node(bench):
     assert status == 200, body
     assert body["ran_upstream"] == ["source", "parse", "if", "yes", "join", "write", "read"]
     assert body["output"]["n"] == 5
+
+
+async def test_all_upstream_nodes_together_get_the_time_of_one_request(bench):
+    names = [f"wait{n}" for n in range(4)]
+    waits = [node(name, "static-delay", seconds=0.4) for name in names]
+    ends = ["source", *names, "end"]
+    workflow = {
+        "name": "Slow",
+        "nodes": [node("source", "counter", stop=1), *waits, node("end", "debug")],
+        "edges": [edge(*pair) for pair in itertools.pairwise(ends)],
+    }
+    body = {"workflow": workflow, "run_upstream": "missing", "session": "slow"}
+    status, answer = await bench.run("end", **body, timeout=1.2)
+    assert (status, answer["error"]["code"]) == (504, "node_timeout")
+    status, answer = await bench.run("end", **body, timeout=60)
+    assert status == 200
+    assert "source" not in answer["ran_upstream"]  # what was made before the deadline is kept
 
 
 async def test_upstream_nodes_are_run_when_asked(bench):

@@ -69,3 +69,10 @@ def test_a_body_has_a_limit():
 def test_a_key_that_is_there_twice_is_named():
     with pytest.raises(InvalidPayload, match="'twice'"):
         parse_json(b'{"once": 1, "twice": 2, "twice": 3}')
+
+
+@pytest.mark.parametrize("value", [rb'"a\u0000b"', rb'"\ud800"', b"9007199254740993"])
+def test_a_value_that_is_refused_is_located(value):
+    with pytest.raises(InvalidPayload) as refused:
+        parse_json(b'{"nodes": [1, {"form": ' + value + b"}]}")
+    assert [problem.path for problem in refused.value.problems] == ["nodes[1].form"]
