@@ -141,7 +141,11 @@ class QueueStore(ABC):
     async def read(
         self, lease: Lease, queues: Sequence[str], count: int, wait: float
     ) -> list[Entry]:
-        """Return up to `count` new entries, waiting at most `wait` seconds for the first."""
+        """Return up to `count` new entries, waiting at most `wait` seconds for the first.
+
+        Raises:
+            LeaseLost: the lease's token is not the newest, or the store has lost it.
+        """
 
     @abstractmethod
     async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
@@ -162,6 +166,10 @@ class QueueStore(ABC):
     ) -> bool:
         """Tell whether nothing can come any more: every writer slot (`loop/slot`) has committed
         its completion of this activation, and all queues are empty, with nothing pending."""
+
+    @abstractmethod
+    async def completed(self, workflow: str) -> dict[str, int]:
+        """Return the activation that each slot (`loop/slot`) has committed its completion of."""
 
     @abstractmethod
     async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:

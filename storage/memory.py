@@ -146,8 +146,11 @@ class MemoryQueueStore(QueueStore):
     def _take(self, lease: Lease, queues: Sequence[str], count: int) -> list[Entry]:
         found: list[Entry] = []
         with self._lock:
+            workflow = self._workflows[lease.workflow]
+            if workflow.fences.get(lease.name) != lease.token:
+                raise LeaseLost(f"slot {lease.name} of {lease.workflow} has a newer owner")
             for name in queues:
-                queue = self._workflows[lease.workflow].queues[name]
+                queue = workflow.queues[name]
                 for _ in range(min(count, len(queue.fresh))):
                     entry_id = queue.fresh.popleft()
                     queue.pending[entry_id] = _Pending(lease.slot)
@@ -211,6 +214,10 @@ class MemoryQueueStore(QueueStore):
             return not any(found.queues[name].bodies for name in queues) and all(
                 found.completed.get(writer) == activation for writer in writers
             )
+
+    async def completed(self, workflow: str) -> dict[str, int]:
+        with self._lock:
+            return dict(self._workflows[workflow].completed)
 
     async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:
         with self._lock:

@@ -13,8 +13,15 @@ from typing import Any, ParamSpec, TypeVar
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from orchestrator.exceptions import LeaseLost, StoreRefused, StoreUnavailable
@@ -38,6 +45,10 @@ from storage.base import (
 _LUA = Path(__file__).with_name("lua")
 _GROUP = "loop"
 _STATE = b"node:"
+# redis-py cuts the code off the text of those errors that it has a class for.
+_NOT_READY = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError)
+_NOT_READY_CODES = ("BUSY ", "MISCONF", "NOREPLICAS")
+"""It is there and refuses writes: a script runs, its disk is full, its replicas are gone."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 Client = Any
@@ -68,7 +79,7 @@ def _translated(
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise StoreUnavailable(f"Redis is away: {error}") from error
         except ResponseError as error:
-            if str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN")):
+            if isinstance(error, _NOT_READY) or str(error).startswith(_NOT_READY_CODES):
                 raise StoreUnavailable(f"Redis is not ready: {error}") from error
             raise
 
@@ -115,6 +126,7 @@ class RedisQueueStore(QueueStore):
         source = {path.stem: path.read_text() for path in _LUA.glob("*.lua")}
         register = client.register_script
         self._begin = register("#!lua flags=allow-oom\n" + source["begin"])
+        self._read = register("#!lua flags=allow-oom\n" + source["read"])
         self._end = register("#!lua flags=allow-oom\n" + source["end"])
         self._exhausted = register("#!lua flags=no-writes\n" + source["exhausted"])
         # Without outputs a commit only frees memory: it must pass when the server is full.
@@ -161,31 +173,30 @@ class RedisQueueStore(QueueStore):
     async def read(
         self, lease: Lease, queues: Sequence[str], count: int, wait: float
     ) -> list[Entry]:
-        keys = _Keys(lease.workflow)
-        names = {keys.queue(queue): queue for queue in queues}
-        command: list[Any] = ["XREADGROUP", "GROUP", _GROUP, lease.slot, "COUNT", count]
-        if wait > 0:
-            command += ["BLOCK", max(1, int(wait * 1000))]
-        command += ["STREAMS", *names, *(">" for _ in names)]
-        try:
-            reply = await self._client.execute_command(*command)
-        except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-            await self._make_groups(names)
-            reply = await self._client.execute_command(*command)
-        return [
-            Entry(queue=names[stream], id=entry_id, body=body)
-            for stream, entry_id, body in _entries(reply)
-        ]
+        found, places = await self._read_now(lease, queues, count)
+        if not found and wait > 0 and await self._comes(places, wait):
+            found, _ = await self._read_now(lease, queues, count)
+        return found
 
-    async def _make_groups(self, streams: Mapping[str, str]) -> None:
-        for stream in streams:
-            try:
-                await self._client.xgroup_create(stream, _GROUP, "0", mkstream=True)
-            except ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
+    async def _read_now(
+        self, lease: Lease, queues: Sequence[str], count: int
+    ) -> tuple[list[Entry], dict[str, bytes]]:
+        """Return new entries, and up to where each stream is read."""
+        keys = _Keys(lease.workflow)
+        streams = [keys.queue(queue) for queue in queues]
+        reply = await self._read(
+            keys=[keys.fence, *streams], args=[lease.name, lease.token, lease.slot, count]
+        )
+        if not reply:
+            raise LeaseLost(f"slot {lease.name} of {lease.workflow} has a newer owner")
+        places, rows = reply
+        entries = [Entry(queue=queues[at], id=key.decode(), body=body) for at, key, body in rows]
+        return entries, dict(zip(streams, places, strict=True))
+
+    async def _comes(self, places: Mapping[str, bytes], wait: float) -> bool:
+        """Wait for an entry behind these places, taking none: only the script may take."""
+        block = max(1, int(wait * 1000))
+        return bool(await self._client.xread(dict(places), count=1, block=block))
 
     @_translated
     async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
@@ -193,10 +204,14 @@ class RedisQueueStore(QueueStore):
         found: list[Entry] = []
         for queue in queues:
             stream = keys.queue(queue)
-            await self._make_groups({stream: queue})
-            rows = await self._client.xpending_range(
-                stream, _GROUP, "-", "+", 1_000_000, consumername=str(lease.slot)
-            )
+            try:
+                rows = await self._client.xpending_range(
+                    stream, _GROUP, "-", "+", 1_000_000, consumername=str(lease.slot)
+                )
+            except ResponseError as error:
+                if not str(error).startswith("NOGROUP"):
+                    raise
+                continue  # nothing was ever read from it
             for row in rows:
                 entry_id = row["message_id"]
                 body = await self._client.xrange(stream, entry_id, entry_id)
@@ -244,10 +259,8 @@ class RedisQueueStore(QueueStore):
                 + [keys.queue(queue) for queue in queues],
                 args=args,
             )
-        except ResponseError as error:
-            if "OOM" in str(error):
-                return CommitResult(Outcome.FULL, ("the server's memory",))
-            raise
+        except OutOfMemoryError:
+            return CommitResult(Outcome.FULL, ("the server's memory",))
         return _result([part.decode() for part in reply], queues)
 
     @_translated
@@ -261,6 +274,11 @@ class RedisQueueStore(QueueStore):
                 args=[activation, *writers],
             )
         )
+
+    @_translated
+    async def completed(self, workflow: str) -> dict[str, int]:
+        marks = await self._client.hgetall(_Keys(workflow).completed)
+        return {name.decode(): int(activation) for name, activation in marks.items()}
 
     @_translated
     async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:
@@ -291,16 +309,6 @@ class RedisQueueStore(QueueStore):
         keys = [key async for key in self._client.scan_iter(match=pattern, count=1000)]
         if keys:
             await self._client.unlink(*keys)
-
-
-def _entries(reply: Any) -> list[tuple[str, str, bytes]]:
-    """Flatten an XREADGROUP reply (a list of pairs in RESP2, a map in RESP3)."""
-    if not reply:
-        return []
-    streams = reply.items() if isinstance(reply, dict) else reply
-    return [
-        (stream.decode(), row[0].decode(), row[1][b"b"]) for stream, rows in streams for row in rows
-    ]
 
 
 def _result(reply: list[str], queues: list[str]) -> CommitResult:

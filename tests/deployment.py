@@ -3,10 +3,12 @@
 A test talks to it over HTTP only, and does to its processes what faults do.
 """
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +107,15 @@ class Deployment:
         answer = self.client.post("/workflows/", json=workflow)
         assert answer.status_code == 201, answer.text
         return answer.json()["id"]
+
+    def break_definition(self, workflow_id: str, before: str, after: str) -> None:
+        """Change a text in what is stored of a workflow, as no request could."""
+        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database, database:
+            database.execute(
+                "UPDATE orchestrator_workflowversion SET definition = replace(definition, ?, ?)"
+                " WHERE workflow_id = ?",
+                (before, after, workflow_id),
+            )
 
     def post(self, path: str, workflow_id: str, **body) -> httpx.Response:
         return self.client.post(path, json={"workflow_id": workflow_id, **body})

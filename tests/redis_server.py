@@ -61,6 +61,12 @@ class RedisServer:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
+    def ask(self, *command: str) -> bytes:
+        """Send one command and return the reply as it comes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(" ".join(command).encode() + b"\r\n")
+            return connection.recv(64 * 1024)
+
     def stop(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -19,6 +19,9 @@ import orjson
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["orchestrator.runtime.preload"])
 
+_UNKNOWN = 255
+"""The exit code of a child whose end the fork server did not live to see."""
+
 
 class ForkedChild:
     """A running child: its pid, and the parent's end of its socket."""
@@ -30,7 +33,7 @@ class ForkedChild:
 
     def kill(self) -> None:
         """End the child and its process group at once."""
-        if self._process.is_alive():
+        if self._process.is_alive() or self._process.exitcode == _UNKNOWN:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 BEAT = 0.25
 GRACE = 20.0
+_HEARING = 0.01
 _PREFIX = "loop:"
 
 
@@ -39,6 +40,8 @@ class HostedLoop:
         self.order = order
         self.event_loop = event_loop
         self.runner: FlowRunner | None = None
+        self.lost = False
+        """Set when another runner has the slot: then no renewal of the others' leases counts."""
         self.reported: dict[str, Any] | None = None
         self._wishes: list[str] = []
 
@@ -55,7 +58,9 @@ class HostedLoop:
         try:
             flow = await asyncio.to_thread(flow_engine().load, self.order["definition"])
             assignment = SlotAssignment(**self.order["assignment"])
-            self.runner = flow_engine().runner(flow, assignment, store.queue, deadline.ahead)
+            self.runner = flow_engine().runner(
+                flow, assignment, store.queue, lambda: not self.lost and deadline.ahead()
+            )
             for name in self._wishes:
                 self.wish(name)
             return {"outcome": str(await self.runner.run()), "error": ""}
@@ -85,6 +90,10 @@ class Deadline:
         self.at = 0.0
 
     def ahead(self) -> bool:
+        if time.monotonic() < self.at:
+            return True
+        # A node may have kept the control thread from hearing of a renewal.
+        time.sleep(_HEARING)
         return time.monotonic() < self.at
 
 
@@ -122,6 +131,8 @@ class Host:
                     self._deadline.at = order["until"]
                 elif order["op"] == "start":
                     self._main.call_soon_threadsafe(self._start, order)
+                elif order["op"] == "lost":
+                    self._lose(order["key"])
                 elif order["op"] == "exit":
                     break
                 else:
@@ -129,6 +140,13 @@ class Host:
         self._main.call_soon_threadsafe(self._leaving.set)
         # The main loop may be blocked for good: nobody is left who could end this process.
         threading.Timer(GRACE + 5, os._exit, (1,)).start()
+
+    def _lose(self, key: str) -> None:
+        """Let a loop commit nothing more, at once, and end."""
+        hosted = self._loops.get(key)
+        if hosted is not None:
+            hosted.lost = True
+        self._main.call_soon_threadsafe(self._wish, key, "stop")
 
     def _send(self, message: dict[str, Any]) -> None:
         with self._sending:

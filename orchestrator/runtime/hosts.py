@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from nodes.contract import PoolType
+from orchestrator.flow.loops import Loop
 from orchestrator.runtime import host
 from orchestrator.runtime.forked import ForkedChild, fork, line
 
@@ -78,6 +80,10 @@ class HostProcess:
         """Whether not even its watch thread gets to run."""
         return time.monotonic() - self._heard_at > SILENT_AFTER
 
+    def hear(self) -> None:
+        """Count as a sign of life that nobody could listen for one."""
+        self._heard_at = time.monotonic()
+
     def kill(self) -> None:
         if self._child is not None:
             self._child.kill()
@@ -91,3 +97,14 @@ class HostProcess:
                 async with asyncio.timeout(grace):
                     await asyncio.shield(self._listener)
         self.kill()
+
+
+def start_order(key: str, loop_to_run: Loop, definition: Any, **assignment: Any) -> dict[str, Any]:
+    """Return the order to run a loop of a definition; the assignment is a SlotAssignment's."""
+    return {
+        "op": "start",
+        "key": key,
+        "pool": "thread" if loop_to_run.pool is PoolType.THREAD else "async",
+        "definition": definition,
+        "assignment": assignment,
+    }

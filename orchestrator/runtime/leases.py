@@ -4,7 +4,7 @@ One heartbeat row per runner renews all its slots. Every deadline is the databas
 that clocks of runners do not matter. A token only ever rises; the stores refuse an older one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 
 from orchestrator.models import LoopSlot, Runner, Workflow
 
-ENDED = (LoopSlot.State.COMPLETED, LoopSlot.State.FAILED)
+State = LoopSlot.State
+ENDED = (State.COMPLETED, State.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,10 @@ class Slot:
     def name(self) -> str:
         return f"{self.loop}/{self.slot}"
 
+    @property
+    def wanted(self) -> bool:
+        return self.desired != Workflow.Desired.STOPPED and self.state not in ENDED
+
 
 def _after(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + Value(timedelta(seconds=seconds)), DateTimeField())
@@ -50,6 +55,7 @@ def _after(seconds: float) -> ExpressionWrapper:
 def heartbeat(runner_id: str, host: str, pid: int, ttl: float) -> None:
     """Say that the runner lives for another `ttl` seconds; enter it if it is not known."""
     if not Runner.objects.filter(pk=runner_id).update(expires_at=_after(ttl)):
+        bury()
         Runner.objects.create(pk=runner_id, host=host, pid=pid, expires_at=_after(ttl))
 
 
@@ -116,7 +122,7 @@ def acquire(pk: int, runner_id: str, activation: int) -> int | None:
                 return None
         slot.owner_id = runner_id
         slot.token += 1
-        slot.state, slot.reason = LoopSlot.State.STARTING, ""
+        slot.state, slot.reason = State.STARTING, ""
         slot.save(update_fields=("owner", "token", "state", "reason", "changed_at"))
         return slot.token
 
@@ -145,12 +151,27 @@ def isolate(pk: int) -> None:
 def all_completed(workflow: str, activation: int) -> bool:
     """Tell whether every slot of an activation is completed."""
     rows = LoopSlot.objects.filter(workflow_id=workflow, activation=activation)
-    return rows.exists() and not rows.exclude(state=LoopSlot.State.COMPLETED).exists()
+    return rows.exists() and not rows.exclude(state=State.COMPLETED).exists()
 
 
-def activated() -> list[str]:
-    """Return the ids of the workflows that ran at some time."""
-    return list(Workflow.objects.filter(activation__gt=0).values_list("pk", flat=True))
+def owned(runner_id: str) -> set[tuple[int, int]]:
+    """Return the (pk, token) of every slot that the runner owns."""
+    return set(LoopSlot.objects.filter(owner_id=runner_id).values_list("pk", "token"))
+
+
+def completed(workflows: Collection[str]) -> list[tuple[int, str, str, int]]:
+    """Return (pk, workflow, `loop/slot`, activation) of what has completed in these workflows."""
+    rows = LoopSlot.objects.filter(
+        workflow__in=workflows, activation=F("workflow__activation"), state=State.COMPLETED
+    )
+    return [(row.pk, row.workflow_id, f"{row.loop}/{row.slot}", row.activation) for row in rows]
+
+
+def revive(pk: int, activation: int) -> None:
+    """Want a slot again that had completed, unless a new activation has begun meanwhile."""
+    LoopSlot.objects.filter(pk=pk, activation=activation, state=State.COMPLETED).update(
+        state=State.PENDING
+    )
 
 
 def definition(workflow: str, version: int) -> Any:

@@ -19,11 +19,10 @@ from typing import Any
 
 import orjson
 
-from nodes.contract import PoolType
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.flow.builder import LoadedFlow
 from orchestrator.flow.loops import Loop
-from orchestrator.runtime.hosts import BLOCKED_AFTER, HostProcess
+from orchestrator.runtime.hosts import BLOCKED_AFTER, HostProcess, start_order
 from orchestrator.runtime.placement import Placement
 from storage.codec import decode
 from storage.datastore import DataStore
@@ -165,26 +164,23 @@ class LocalRun:
         if self._stopping:
             self._end(slot, Outcome.STOPPED)
             return
-        pool = slot.loop.pool
-        host = await self._placement.host_for(slot.name, pool, isolated=slot.crashes > 0)
+        isolated = slot.crashes > 0
+        host = await self._placement.host_for(slot.name, slot.loop.pool, isolated=isolated)
         slot.host = host
         slot.status = {}
         host.send({"op": "renew", "until": time.monotonic() + _NEVER})
         host.send(
-            {
-                "op": "start",
-                "key": slot.name,
-                "pool": "thread" if pool is PoolType.THREAD else "async",
-                "definition": self._definition,
-                "assignment": {
-                    "workflow": self.workflow,
-                    "version": 1,
-                    "activation": 1,
-                    "loop": slot.loop.id,
-                    "slot": slot.number,
-                    "token": self._token(slot),
-                },
-            }
+            start_order(
+                slot.name,
+                slot.loop,
+                self._definition,
+                workflow=self.workflow,
+                version=1,
+                activation=1,
+                loop=slot.loop.id,
+                slot=slot.number,
+                token=self._token(slot),
+            )
         )
         if self._stopping:  # asked for while the host was made
             host.send({"op": "stop", "key": slot.name})

@@ -1,16 +1,46 @@
 """Dead letters on their way from the store's outbox into the database."""
 
+import logging
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import IntegrityError
 
 from orchestrator.exceptions import InvalidPayload
-from orchestrator.models import DeadLetter, WorkflowVersion
+from orchestrator.models import DeadLetter, Workflow, WorkflowVersion
 from storage.base import Entry, QueueStore
 from storage.codec import decode
 
+logger = logging.getLogger(__name__)
 BATCH = 200
+
+
+class Outboxes:
+    """The outboxes that a runner looks after: those of what it runs, and what others left."""
+
+    def __init__(self, store: QueueStore) -> None:
+        self._store = store
+        self._workflows: set[str] = set()
+
+    def add(self, workflow: str) -> None:
+        self._workflows.add(workflow)
+
+    async def find(self) -> None:
+        """Look after what runners before this one left."""
+        self._workflows |= set(await sync_to_async(_activated)())
+
+    async def drain(self, running: Collection[str]) -> None:
+        """Empty every outbox, and look no more after those of what does not run."""
+        for workflow in list(self._workflows):
+            try:
+                while await drain(self._store, workflow) == BATCH:
+                    pass
+            except IntegrityError as error:  # one workflow's must not keep the others' waiting
+                logger.warning("dead letters of %s wait: %s", workflow, error)
+            if workflow not in running:
+                self._workflows.discard(workflow)
 
 
 async def drain(store: QueueStore, workflow: str) -> int:
@@ -28,7 +58,14 @@ async def drain(store: QueueStore, workflow: str) -> int:
     return len(entries)
 
 
+def _activated() -> list[str]:
+    """Return the ids of the workflows that ran at some time."""
+    return list(Workflow.objects.filter(activation__gt=0).values_list("pk", flat=True))
+
+
 def _keep(workflow: str, entries: list[Entry]) -> None:
+    if not Workflow.objects.filter(pk=workflow).exists():
+        return  # it was deleted: nobody will ask for them
     types: dict[int, dict[str, str]] = {}
     rows = [_row(workflow, entry, types) for entry in entries]
     DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)

@@ -54,6 +54,11 @@ class Placement:
         self.hosts.add(host)
         return host
 
+    def hear(self) -> None:
+        """Give every host time to give its next sign of life."""
+        for host in self.hosts:
+            host.hear()
+
     def remove(self, host: HostProcess) -> None:
         """Forget a host that has ended."""
         self.hosts.discard(host)

@@ -5,6 +5,7 @@ Loops never wait for it. States come in a few times a second and are published c
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from orchestrator.events import (
 from orchestrator.exceptions import StoreUnavailable
 from storage.base import Feed
 
+logger = logging.getLogger(__name__)
 PERIOD = 0.25
 _TIMEOUT = 1.0
 _IDLE = {"count": 0, "failed": 0, "executing": False}
@@ -59,7 +61,10 @@ class Publisher:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(PERIOD)
-            await self.publish()
+            try:
+                await self.publish()
+            except Exception:
+                logger.exception("the live state could not be published")
 
     async def publish(self) -> None:
         """Send what is new; what cannot be sent in time is superseded by the next."""

@@ -13,54 +13,33 @@ import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, close_old_connections
 
-from nodes.contract import PoolType
 from orchestrator.conf import orchestrator_settings
 from orchestrator.events import WorkflowCompleted, WorkflowFailed
-from orchestrator.exceptions import OrchestratorError, StoreUnavailable
+from orchestrator.exceptions import NotFound, OrchestratorError, StoreUnavailable
 from orchestrator.flow.loops import Loop
 from orchestrator.models import LoopSlot, Workflow
-from orchestrator.runtime import leases, outbox
+from orchestrator.runtime import leases
 from orchestrator.runtime.engine import flow_engine
-from orchestrator.runtime.hosts import BLOCKED_AFTER, HostProcess
+from orchestrator.runtime.held import LOST, Held, desired
+from orchestrator.runtime.hosts import BLOCKED_AFTER, HostProcess, start_order
 from orchestrator.runtime.leases import Slot
+from orchestrator.runtime.outbox import Outboxes
 from orchestrator.runtime.placement import Placement
 from orchestrator.runtime.publisher import Publisher
+from orchestrator.runtime.troubles import Troubles
 from storage.datastore import open_store
 
 logger = logging.getLogger(__name__)
 
 TICK = 0.5
 GRACE = 25.0
-MAX_FAILURES = 5
-MAX_CRASHES = 10
-_BACKOFF_MAX = 30.0
-
-
-@dataclass(slots=True)
-class Held:
-    """A slot that this runner runs, and in which host."""
-
-    slot: Slot
-    host: HostProcess
-    asked: str = Workflow.Desired.RUNNING
-    stop_by: float = math.inf
-    noted: tuple[str, str] = ("", "")
-    progressed: bool = False
-
-
-@dataclass(slots=True)
-class Trouble:
-    """How often in a row a slot failed or lost its host, and when it is tried again."""
-
-    failures: int = 0
-    crashes: int = 0
-    retry_at: float = 0.0
+_AGAIN = 1.0
 
 
 class Supervisor:
@@ -73,11 +52,12 @@ class Supervisor:
         self._publisher = Publisher(self._store.feed)
         self._placement = Placement(self._on_message, self._on_death)
         self._held: dict[str, Held] = {}
-        self._trouble: dict[str, Trouble] = {}
+        self._troubles = Troubles()
+        self._outboxes = Outboxes(self._store.queue)
         self._culprits: dict[HostProcess, str] = {}
         self._loops: dict[tuple[str, int], tuple[Any, dict[str, Loop]]] = {}
-        self._workflows: set[str] = set()
         self._until = 0.0
+        self._watched_at = 0.0
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._jobs: set[asyncio.Task[Any]] = set()
@@ -93,13 +73,14 @@ class Supervisor:
             raise OrchestratorError("memory:// is for one process only: give REDIS_URL a server")
         logger.info("runner %s", self.id)
         await self._check_store()
-        await self._guarded(self._find_outboxes)
+        await self._guarded(self._outboxes.find)
         background = [
             asyncio.create_task(work)
             for work in (
                 self._every(self._settings.LEASE_TTL / 3, self._renew),
                 self._every(0.25, self._watch),
-                self._every(1.0, self._drain_outbox),
+                self._every(1.0, self._drain_outboxes),
+                self._every(2.0, self._revive),
                 self._publisher.run(),
             )
         ]
@@ -124,11 +105,12 @@ class Supervisor:
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._guarded(work)
-            await asyncio.sleep(seconds)
+            done = await self._guarded(work)
+            await asyncio.sleep(seconds if done else min(seconds, _AGAIN))
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a piece of work; a database that is away is waited for."""
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Run a piece of work and tell whether it was done. Nothing that goes wrong in one may
+        end a runner, which has loops that go on."""
         try:
             await work()
         except DatabaseError as error:
@@ -136,6 +118,11 @@ class Supervisor:
             await sync_to_async(close_old_connections)()
         except OrchestratorError as error:
             logger.warning("%s", error.message)
+        except Exception:
+            logger.exception("a runner's work failed")
+        else:
+            return True
+        return False
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -151,9 +138,18 @@ class Supervisor:
         ttl = self._settings.LEASE_TTL
         asked_at = time.monotonic()
         await sync_to_async(leases.heartbeat)(self.id, self._host_name, os.getpid(), ttl)
+        if time.monotonic() > self._until:
+            await self._find_lost()
         self._until = asked_at + ttl * 2 / 3
         for host in self._placement.hosts:
             host.send({"op": "renew", "until": self._until})
+
+    async def _find_lost(self) -> None:
+        """Renew nothing that another runner took while this one was late."""
+        owned = await sync_to_async(leases.owned)(self.id)
+        for held in self._held.values():
+            if (held.slot.pk, held.token) not in owned:
+                self._ask(held, LOST)
 
     async def _leave(self) -> None:
         await sync_to_async(leases.leave)(self.id)
@@ -166,16 +162,14 @@ class Supervisor:
         await self._note_states()
         rows = {slot.key: slot for slot in await sync_to_async(leases.slots)(self.id)}
         for key, held in self._held.items():
-            self._ask(held, _desired(held.slot, rows.get(key)))
-        wanted = [slot for slot in rows.values() if _is_wanted(slot)]
+            self._ask(held, desired(held.slot, rows.get(key)))
+        wanted = [slot for slot in rows.values() if slot.wanted]
         room = await self._share(len(wanted)) - len(self._held)
         for slot in wanted:
-            if slot.key not in self._held and (slot.mine or slot.free) and self._may_try(slot.key):
-                if room <= 0 and not slot.mine:
-                    continue
+            if slot.key not in self._held and self._may_take(slot, room):
                 room -= await self._take(slot)
         for slot in rows.values():
-            if slot.mine and slot.key not in self._held and not _is_wanted(slot):
+            if slot.mine and slot.key not in self._held and not slot.wanted:
                 state = slot.state if slot.state in leases.ENDED else LoopSlot.State.STOPPED
                 await self._release(slot, state)
 
@@ -183,63 +177,65 @@ class Supervisor:
         alive = await sync_to_async(leases.living)()
         return math.ceil(wanted / max(1, len(alive)))
 
-    def _may_try(self, key: str) -> bool:
-        trouble = self._trouble.get(key)
-        return trouble is None or time.monotonic() >= trouble.retry_at
+    def _may_take(self, slot: Slot, room: int) -> bool:
+        return (slot.mine or (slot.free and room > 0)) and self._troubles.may_try(slot.key)
 
-    def _ask(self, held: Held, desired: str) -> None:
+    def _ask(self, held: Held, wish: str) -> None:
         """Pass a changed wish on to the loop."""
-        if desired == held.asked:
+        if held.asked in (wish, LOST):
             return
-        held.asked = desired
-        order = {"running": "resume", "paused": "pause"}.get(desired, "stop")
+        held.asked = wish
+        order = {"running": "resume", "paused": "pause", LOST: LOST}.get(wish, "stop")
         held.host.send({"op": order, "key": held.slot.key})
-        if order == "stop":
+        if order in ("stop", LOST):
             held.stop_by = time.monotonic() + GRACE
 
     async def _take(self, slot: Slot) -> bool:
         """Acquire a slot and start its loop; tell whether it is ours now."""
-        definition, loops = await self._plan(slot)
         token = await sync_to_async(leases.acquire)(slot.pk, self.id, slot.activation)
         if token is None:
             return False
-        loop = loops.get(slot.loop)
-        if loop is None:
-            await self._release(slot, LoopSlot.State.FAILED, "the version has no such loop")
+        try:
+            definition, loop = await self._plan(slot)
+            host = await self._placement.host_for(slot.key, loop.pool, isolated=slot.isolated)
+        except (OSError, EOFError) as error:
+            await self._on_failure(slot, "no_process", str(error))
             return False
-        host = await self._placement.host_for(slot.key, loop.pool, isolated=slot.isolated)
-        self._workflows.add(slot.workflow)
+        except (OrchestratorError, ObjectDoesNotExist) as error:  # of this slot, not of others
+            await self._on_failure(slot, "failed", str(error))
+            return False
+        self._outboxes.add(slot.workflow)
         self._publisher.forget(slot.workflow, slot.name)
-        held = self._held[slot.key] = Held(slot, host)
+        held = self._held[slot.key] = Held(slot, token, host)
         host.send({"op": "renew", "until": self._until})
         host.send(
-            {
-                "op": "start",
-                "key": slot.key,
-                "pool": "thread" if loop.pool is PoolType.THREAD else "async",
-                "definition": definition,
-                "assignment": {
-                    "workflow": slot.workflow,
-                    "version": slot.version,
-                    "activation": slot.activation,
-                    "loop": slot.loop,
-                    "slot": slot.slot,
-                    "token": token,
-                },
-            }
+            start_order(
+                slot.key,
+                loop,
+                definition,
+                workflow=slot.workflow,
+                version=slot.version,
+                activation=slot.activation,
+                loop=slot.loop,
+                slot=slot.slot,
+                token=token,
+            )
         )
         self._ask(held, slot.desired)
         return True
 
-    async def _plan(self, slot: Slot) -> tuple[Any, dict[str, Loop]]:
-        """Return a version's JSON and its loops by id."""
+    async def _plan(self, slot: Slot) -> tuple[Any, Loop]:
+        """Return a version's JSON and the slot's loop in it."""
         known = self._loops.get((slot.workflow, slot.version))
         if known is None:
             definition = await sync_to_async(leases.definition)(slot.workflow, slot.version)
             flow = await asyncio.to_thread(flow_engine().load, definition)
             known = definition, {loop.id: loop for loop in flow.analyzer.loops()}
             self._loops[slot.workflow, slot.version] = known
-        return known
+        definition, loops = known
+        if slot.loop not in loops:
+            raise NotFound("the version has no such loop")
+        return definition, loops[slot.loop]
 
     async def _release(self, slot: Slot, state: str, reason: str = "") -> None:
         await sync_to_async(leases.release)(slot.pk, self.id, slot.activation, state, reason)
@@ -268,13 +264,12 @@ class Supervisor:
             self._later(self._on_ended(host, message))
 
     def _on_status(self, key: str, status: dict[str, Any]) -> None:
-        held = self._held.get(key)
-        if held is None:
+        if (held := self._held.get(key)) is None:
             return
         self._publisher.update(held.slot.workflow, held.slot.name, status)
         if status["iterations"] and not held.progressed:
             held.progressed = True
-            self._trouble.pop(key, None)
+            self._troubles.forget(key)
 
     def _condemn(self, host: HostProcess, culprit: str, why: str) -> None:
         """End a host; its loops go on elsewhere, and the culprit in a process of its own."""
@@ -291,18 +286,15 @@ class Supervisor:
 
     async def _recover(self, keys: list[str], culprit: str) -> None:
         """Free the loops of a host that died; the next tick starts them again."""
-        slots = {key: self._held.pop(key).slot for key in keys}
+        # One may have ended just before its host did.
+        slots = {key: held.slot for key in keys if (held := self._held.pop(key, None))}
         for key in self._placement.suspects(keys, culprit):
             if key in slots and not slots[key].isolated:
                 logger.warning("loop %s gets a process of its own", key)
                 await sync_to_async(leases.isolate)(slots[key].pk)
         for key, slot in slots.items():
-            trouble = self._trouble.setdefault(key, Trouble())
-            trouble.crashes += 1
-            if trouble.crashes > MAX_CRASHES:
+            if not self._troubles.crashed(key):
                 await self._give_up(slot, "crash_loop")
-            elif trouble.crashes > 3:
-                trouble.retry_at = time.monotonic() + min(2.0 ** (trouble.crashes - 3), 30)
         self._wake.set()
 
     async def _on_ended(self, host: HostProcess, message: dict[str, Any]) -> None:
@@ -325,16 +317,13 @@ class Supervisor:
 
     async def _on_failure(self, slot: Slot, outcome: str, error: str) -> None:
         logger.warning("loop %s ended: %s: %s", slot.key, outcome, error)
-        trouble = self._trouble.setdefault(slot.key, Trouble())
-        trouble.failures += 1
-        if outcome == "failed" and trouble.failures > MAX_FAILURES:
+        if not self._troubles.failed(slot.key) and outcome == "failed":
             await self._give_up(slot, error)
             return
-        trouble.retry_at = time.monotonic() + min(2.0 ** (trouble.failures - 1), _BACKOFF_MAX)
         await self._release(slot, LoopSlot.State.DEGRADED, error)
 
     async def _give_up(self, slot: Slot, reason: str) -> None:
-        self._trouble.pop(slot.key, None)
+        self._troubles.forget(slot.key)
         await self._release(slot, LoopSlot.State.FAILED, reason)
         event = WorkflowFailed(loop=slot.loop, slot=slot.slot, reason=reason)
         self._publisher.announce(slot.workflow, event)
@@ -354,6 +343,9 @@ class Supervisor:
     async def _watch(self) -> None:
         """End hosts that give no sign of life and loops that do not stop in time."""
         now = time.monotonic()
+        if now - self._watched_at > 1:  # held up itself, it has not listened
+            self._placement.hear()
+        self._watched_at = now
         for host in list(self._placement.hosts):
             if host.silent and not host.isolated:
                 self._condemn(host, "", "gives no sign of life")
@@ -362,17 +354,22 @@ class Supervisor:
                 held.stop_by = math.inf
                 self._condemn(held.host, held.slot.key, "does not stop")
 
-    async def _find_outboxes(self) -> None:
-        """Look after what runners before this one left in the outboxes."""
-        self._workflows |= set(await sync_to_async(leases.activated)())
+    def _running(self) -> set[str]:
+        return {held.slot.workflow for held in self._held.values()}
 
-    async def _drain_outbox(self) -> None:
-        running = {held.slot.workflow for held in self._held.values()}
-        for workflow in list(self._workflows):
-            while await outbox.drain(self._store.queue, workflow) == outbox.BATCH:
-                pass
-            if workflow not in running:
-                self._workflows.discard(workflow)
+    async def _drain_outboxes(self) -> None:
+        await self._outboxes.drain(self._running())
+
+    async def _revive(self) -> None:
+        """Run loops again whose completion the store has lost: their readers would wait for it
+        for ever, and what they handed over may be lost as well."""
+        for pk, workflow, name, activation in await sync_to_async(leases.completed)(
+            self._running()
+        ):
+            marks = await self._store.queue.completed(workflow)
+            if marks.get(name) != activation:
+                logger.warning("the store has lost the completion of %s/%s", workflow, name)
+                await sync_to_async(leases.revive)(pk, activation)
 
     async def _drain(self) -> None:
         for held in self._held.values():
@@ -382,15 +379,4 @@ class Supervisor:
             await self._pause(0.1)
         await self._placement.leave(grace=2)
         await self._publisher.publish()
-        await self._guarded(self._drain_outbox)
-
-
-def _is_wanted(slot: Slot) -> bool:
-    return slot.desired != Workflow.Desired.STOPPED and slot.state not in leases.ENDED
-
-
-def _desired(held: Slot, row: Slot | None) -> str:
-    """What is wanted of a loop that runs; one whose row has moved on has to stop."""
-    if row is None or (row.activation, row.version) != (held.activation, held.version):
-        return Workflow.Desired.STOPPED
-    return row.desired
+        await self._guarded(self._drain_outboxes)

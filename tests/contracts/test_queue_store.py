@@ -187,3 +187,28 @@ async def test_forget_removes_one_workflow_only(store):
     await store.queue.forget("w")
     assert await store.queue.lengths("w", ["in"]) == {"in": 0}
     assert await store.queue.lengths("other", ["in"]) == {"in": 1}
+
+
+async def test_a_lost_owner_takes_no_entry(store):
+    old = await filled(store)
+    waiting = asyncio.create_task(store.queue.read(old, ["in"], 1, 5))
+    new = lease(2)
+    await store.queue.begin(new, 1)
+    await store.queue.put("w", "in", b"x")
+    with pytest.raises(LeaseLost):
+        await waiting
+    assert [entry.body for entry in await store.queue.read(new, ["in"], 1, 1)] == [b"x"]
+
+
+async def test_a_reader_whose_fence_is_gone_is_told_so(store):
+    holder = await filled(store, b"x")
+    await store.queue.forget("w")
+    with pytest.raises(LeaseLost):
+        await store.queue.read(holder, ["in"], 1, 0)
+
+
+async def test_completion_marks_can_be_looked_at(store):
+    holder = await filled(store)
+    assert await store.queue.completed("w") == {}
+    await store.queue.commit(holder, commit(completed=True))
+    assert await store.queue.completed("w") == {"a/0": 1}
