@@ -14,6 +14,8 @@ class OrchestratorSettings:
 
     NODE_PACKAGES: packages whose modules hold nodes, beside the built-in ones.
     POST_PROCESSORS: dotted paths of functions `(FlowGraph) -> list[Problem]`.
+    BLOCK_LIMIT: for how long a node may block a process of its own before that is ended and the
+        item in hand is charged a delivery.
     TOOL_MODULES: modules that register tools when they are imported.
     """
 
@@ -24,6 +26,7 @@ class OrchestratorSettings:
     NODE_PACKAGES: list[str] = field(default_factory=list)
     POST_PROCESSORS: list[str] = field(default_factory=list)
     TOOL_MODULES: list[str] = field(default_factory=list)
+    BLOCK_LIMIT: float = 60.0
     BENCH_CHILDREN: int = 4
     BENCH_TIMEOUT: float = 30.0
     BENCH_TTL: float = 24 * 3600.0

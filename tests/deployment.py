@@ -45,7 +45,7 @@ class RunnerProcess:
 
 
 class Deployment:
-    def __init__(self, folder: Path, *, lease_ttl: float = 3) -> None:
+    def __init__(self, folder: Path, *, lease_ttl: float = 3, block_limit: float = 60) -> None:
         self.folder = folder
         self.redis = RedisServer(find_server().path, durable=True)
         self.redis.start()
@@ -55,6 +55,7 @@ class Deployment:
             "DATA_DIR": str(folder),
             "REDIS_URL": self.redis.url,
             "LEASE_TTL": str(lease_ttl),
+            "TEST_BLOCK_LIMIT": str(block_limit),
             "DJANGO_SUPERUSER_PASSWORD": "a-long-password",
         }
         self.runners: list[RunnerProcess] = []

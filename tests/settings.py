@@ -22,4 +22,8 @@ from config.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
-ORCHESTRATOR = {**ORCHESTRATOR, "NODE_PACKAGES": ["tests.nodes"]}  # noqa: F405
+ORCHESTRATOR = {
+    **ORCHESTRATOR,  # noqa: F405
+    "NODE_PACKAGES": ["tests.nodes"],
+    "BLOCK_LIMIT": float(os.environ.get("TEST_BLOCK_LIMIT", 60)),
+}

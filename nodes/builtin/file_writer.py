@@ -2,15 +2,17 @@
 
 import asyncio
 import csv
+import fcntl
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from nodes.base import BlockingNode
 from nodes.contract import Json, NodeConfig, NodeContext, NodeOutput
-from nodes.files import check_path, open_fd
+from nodes.files import check_path, open_fd, resolve
 from orchestrator.exceptions import InvalidRequest, NodeFailed
 from storage.codec import encode
 
@@ -95,7 +97,7 @@ class FileWriter(BlockingNode):
         self._close()
         with self._writing:
             path = self._segment(slot)
-            self._fd = open_fd(path, os.O_RDWR | os.O_CREAT)
+            self._fd = self._alone(path)
             self._activation = activation
             size = os.fstat(self._fd).st_size
             if committed is not None and committed["activation"] == activation:
@@ -123,6 +125,24 @@ class FileWriter(BlockingNode):
         path = PurePosixPath(self._path)
         return str(path.with_name(f"{path.stem}-{slot}{path.suffix}") if slot else path)
 
+    def _alone(self, path: str) -> int:
+        """Open the segment so that no earlier owner can change it any more.
+
+        One that was held up in the middle of a write may still hold the file and wake up later. It
+        keeps what it holds; the name gets a copy.
+        """
+        fd = open_fd(path, os.O_RDWR | os.O_CREAT)
+        if _locked(fd):
+            return fd
+        beside = f"{path}.new"
+        copy = open_fd(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        with os.fdopen(os.dup(fd), "rb") as source, os.fdopen(os.dup(copy), "wb") as target:
+            shutil.copyfileobj(source, target)
+        os.close(fd)
+        _locked(copy)
+        os.replace(resolve(beside), resolve(path))
+        return copy
+
     def _opening(self, fd: int, path: str) -> str:
         """What the segment needs before the first line: a header, or the end of a torn line."""
         header = self._csv_line(list(self._columns)) if self._csv_line else ""
@@ -149,6 +169,15 @@ class FileWriter(BlockingNode):
             if self._fd is not None:
                 os.close(self._fd)
                 self._fd = None
+
+
+def _locked(fd: int) -> bool:
+    """Lock a file for this descriptor, and tell whether nobody else has."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _cell(value: Json) -> Json:

@@ -56,9 +56,11 @@ class BenchPool:
             self._busy -= 1
 
     async def _take(self) -> "_Child":
-        ready = self._spare or asyncio.create_task(_Child.start())
-        self._spare = asyncio.create_task(_Child.start())
-        return await ready
+        ready, self._spare = self._spare, asyncio.create_task(_Child.start())
+        try:
+            return await (ready or _Child.start())
+        except (OSError, EOFError):  # the fork server was lost, and is started anew
+            return await _Child.start()
 
     async def close(self) -> None:
         """End the spare child."""
@@ -128,7 +130,10 @@ class _Child:
         if not raw:
             raise self._lost(node_id, "the node ended its process")
         self._read_output()
-        return self._open(orjson.loads(raw))
+        try:
+            return self._open(orjson.loads(raw))
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise self._lost(node_id, "the node wrote into the answer") from None
 
     def _lost(self, node_id: str, message: str) -> NodeFailed:
         code = self._child.join(1)

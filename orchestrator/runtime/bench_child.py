@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+import traceback
 from typing import Any
 
 import orjson
@@ -36,15 +37,17 @@ async def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except NodeFailed as error:
         return {
             "failed": {
-                "message": error.message,
+                "message": _text(error.message),
                 "node_id": error.node_id or request["node_id"],
                 "error_type": error.error_type,
-                "trace": error.trace,
+                "trace": _text(error.trace),
                 "node_input": _data(error.node_input),
             }
         }
     except OrchestratorError as error:
         return {"conflict": error.message}
+    except BaseException as error:  # also what a node raises to end its process
+        return {"failed": _unexpected(request["node_id"], error)}
 
 
 async def _execute(request: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +79,22 @@ def _item(node_id: str, inputs: list[dict[str, Json]]) -> NodeOutput:
     if inputs and not live:
         raise Conflict("no condition on an edge to this node is true for the cached outputs")
     return merge(live) or NodeOutput(f"bench:{node_id}", {})
+
+
+def _unexpected(node_id: str, error: BaseException) -> dict[str, Any]:
+    kind = type(error).__name__
+    return {
+        "message": f"the node raised {kind}",
+        "node_id": node_id,
+        "error_type": kind,
+        "trace": _text("".join(traceback.format_exception(error))),
+        "node_input": None,
+    }
+
+
+def _text(text: str) -> str:
+    """Return text without the lone surrogates that JSON cannot hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _data(item: Any) -> Any:

@@ -30,12 +30,19 @@ class ForkedChild:
         self._process = process
         self.connection = connection
         self.pid = process.pid or 0
+        self._killed = False
 
     def kill(self) -> None:
-        """End the child and its process group at once."""
+        """End the child and its process group at once, also what a child that has ended left.
+
+        Done once: later the number may mean somebody else.
+        """
+        if self._killed:
+            return
+        self._killed = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
         if self._process.is_alive() or self._process.exitcode == _UNKNOWN:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 

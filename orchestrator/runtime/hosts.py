@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -17,7 +17,8 @@ from orchestrator.runtime.forked import ForkedChild, fork, line
 logger = logging.getLogger(__name__)
 
 BLOCKED_AFTER = 2.0
-SILENT_AFTER = 3.0
+_SILENCE = 1.0
+"""Seconds that a report of a blocked event loop may take."""
 _LINE_LIMIT = 64 * 1024 * 1024
 
 
@@ -25,7 +26,8 @@ class HostProcess:
     """A running host and the keys of the loops it was given.
 
     Args:
-        isolated: it runs one loop, which may block as long as it likes.
+        isolated: it runs one loop, which hurts nobody else while it blocks.
+        patience: seconds for which it may block before it has to be ended.
         on_message: called with this host and each message of it, in the event loop.
         on_death: called once with this host, when it has ended.
     """
@@ -34,10 +36,12 @@ class HostProcess:
         self,
         *,
         isolated: bool,
+        patience: float,
         on_message: Callable[["HostProcess", dict[str, Any]], None],
         on_death: Callable[["HostProcess"], None],
     ) -> None:
         self.isolated = isolated
+        self.patience = patience
         self.keys: set[str] = set()
         self.leaving = False
         self._on_message = on_message
@@ -65,6 +69,8 @@ class HostProcess:
             while raw := await reader.readline():
                 self._heard_at = time.monotonic()
                 self._on_message(self, orjson.loads(raw))
+        except ConnectionError:
+            logger.debug("host %d is gone", self.pid)
         except (OSError, ValueError) as error:
             logger.warning("host %d: %s", self.pid, error)
         self.kill()
@@ -78,7 +84,7 @@ class HostProcess:
     @property
     def silent(self) -> bool:
         """Whether not even its watch thread gets to run."""
-        return time.monotonic() - self._heard_at > SILENT_AFTER
+        return time.monotonic() - self._heard_at > self.patience + _SILENCE
 
     def hear(self) -> None:
         """Count as a sign of life that nobody could listen for one."""
@@ -97,6 +103,15 @@ class HostProcess:
                 async with asyncio.timeout(grace):
                     await asyncio.shield(self._listener)
         self.kill()
+
+
+async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a call that is under way may swallow a cancellation."""
+    going = set(tasks)
+    while going:
+        for task in going:
+            task.cancel()
+        _, going = await asyncio.wait(going, timeout=1)
 
 
 def start_order(key: str, loop_to_run: Loop, definition: Any, **assignment: Any) -> dict[str, Any]:

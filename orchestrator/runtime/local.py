@@ -22,7 +22,7 @@ import orjson
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.flow.builder import LoadedFlow
 from orchestrator.flow.loops import Loop
-from orchestrator.runtime.hosts import BLOCKED_AFTER, HostProcess, start_order
+from orchestrator.runtime.hosts import HostProcess, end_all, start_order
 from orchestrator.runtime.placement import Placement
 from storage.codec import decode
 from storage.datastore import DataStore
@@ -75,6 +75,7 @@ class LocalRun:
 
     Args:
         workflow: the id below which the store keeps its queues and states.
+        block_limit: seconds for which a loop may block a process of its own.
         dead_letters: file to which items that failed for good are appended, as JSON lines.
         watch: called with this run some times a second, and once at the end.
     """
@@ -86,6 +87,7 @@ class LocalRun:
         store: DataStore,
         *,
         dead_letters: Path,
+        block_limit: float,
         watch: Callable[["LocalRun"], None] = lambda run: None,
     ) -> None:
         self.workflow = workflow
@@ -101,7 +103,7 @@ class LocalRun:
         self._definition = flow.spec.raw
         self._store = store
         self._watch = watch
-        self._placement = Placement(self._on_message, self._on_death)
+        self._placement = Placement(self._on_message, self._on_death, block_limit)
         self._tokens: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -130,6 +132,7 @@ class LocalRun:
             self.dead_letters.unlink(missing_ok=True)
         watching = [
             asyncio.create_task(self._every(_WATCH_EVERY, self._show)),
+            asyncio.create_task(self._every(_WATCH_EVERY, self._end_silent)),
             asyncio.create_task(self._every(_OUTBOX_EVERY, self._drain_outbox)),
         ]
         try:
@@ -138,9 +141,7 @@ class LocalRun:
             await self._ended.wait()
         finally:
             await self._placement.leave(grace=2)
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
+            await end_all(watching)
             await self._drain_outbox()
         await self._show()
         return self.outcome
@@ -197,6 +198,12 @@ class LocalRun:
         self._tokens[slot.name] = token
         return token
 
+    async def _end_silent(self) -> None:
+        for host in list(self._placement.hosts):
+            if host.silent:
+                logger.warning("host %d gives no sign of life", host.pid)
+                host.kill()
+
     # Messages of hosts
 
     def _on_message(self, host: HostProcess, message: dict[str, Any]) -> None:
@@ -205,7 +212,7 @@ class LocalRun:
                 if self._by_name[name].host is host:
                     self._by_name[name].status = status
         elif message["op"] == "blocked":
-            if message["seconds"] > BLOCKED_AFTER and not host.isolated:
+            if message["seconds"] > host.patience:
                 logger.warning("loop %s blocks its event loop", message["key"] or "(unknown)")
                 host.kill()
         elif message["op"] == "ended":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from nodes.contract import PoolType
-from orchestrator.runtime.hosts import HostProcess
+from orchestrator.runtime.hosts import BLOCKED_AFTER, HostProcess
 
 FEW = 8
 
@@ -21,16 +21,19 @@ class Placement:
 
     Args:
         on_message, on_death: see HostProcess.
+        block_limit: seconds for which a loop may block a process of its own.
     """
 
     def __init__(
         self,
         on_message: Callable[[HostProcess, dict[str, Any]], None],
         on_death: Callable[[HostProcess], None],
+        block_limit: float,
     ) -> None:
         self.hosts: set[HostProcess] = set()
         self._on_message = on_message
         self._on_death = on_death
+        self._block_limit = block_limit
         self._shared: dict[int, HostProcess] = {}
         self._group: dict[str, int] = {}
         self._groups = itertools.count(1)
@@ -49,7 +52,12 @@ class Placement:
         return host
 
     async def _start(self, *, isolated: bool) -> HostProcess:
-        host = HostProcess(isolated=isolated, on_message=self._on_message, on_death=self._on_death)
+        host = HostProcess(
+            isolated=isolated,
+            patience=self._block_limit if isolated else BLOCKED_AFTER,
+            on_message=self._on_message,
+            on_death=self._on_death,
+        )
         await host.start()
         self.hosts.add(host)
         return host

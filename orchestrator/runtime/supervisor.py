@@ -27,7 +27,7 @@ from orchestrator.models import LoopSlot, Workflow
 from orchestrator.runtime import leases
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.held import LOST, Held, desired
-from orchestrator.runtime.hosts import BLOCKED_AFTER, HostProcess, start_order
+from orchestrator.runtime.hosts import HostProcess, end_all, start_order
 from orchestrator.runtime.leases import Slot
 from orchestrator.runtime.outbox import Outboxes
 from orchestrator.runtime.placement import Placement
@@ -50,7 +50,7 @@ class Supervisor:
         self._host_name = host
         self._store = open_store(self._settings.REDIS_URL)
         self._publisher = Publisher(self._store.feed)
-        self._placement = Placement(self._on_message, self._on_death)
+        self._placement = Placement(self._on_message, self._on_death, self._settings.BLOCK_LIMIT)
         self._held: dict[str, Held] = {}
         self._troubles = Troubles()
         self._outboxes = Outboxes(self._store.queue)
@@ -90,9 +90,7 @@ class Supervisor:
                 await self._pause(TICK)
             await self._drain()
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await end_all(background)
             await self._guarded(self._leave)
             await self._store.close()
 
@@ -258,7 +256,7 @@ class Supervisor:
             for key, status in message["loops"].items():
                 self._on_status(key, status)
         elif message["op"] == "blocked":
-            if message["seconds"] > BLOCKED_AFTER and not host.isolated:
+            if message["seconds"] > host.patience:
                 self._condemn(host, message["key"], "blocks its event loop")
         elif message["op"] == "ended":
             self._later(self._on_ended(host, message))
@@ -347,7 +345,7 @@ class Supervisor:
             self._placement.hear()
         self._watched_at = now
         for host in list(self._placement.hosts):
-            if host.silent and not host.isolated:
+            if host.silent:
                 self._condemn(host, "", "gives no sign of life")
         for held in self._held.values():
             if now > held.stop_by:

@@ -75,7 +75,8 @@ async def _run(
     workflow: str, flow: LoadedFlow, url: str, dead_letters: Path, watch: Watch, resume: bool
 ) -> Ended:
     store = open_store(url)
-    run = LocalRun(workflow, flow, store, dead_letters=dead_letters, watch=watch)
+    limit = orchestrator_settings().BLOCK_LIMIT
+    run = LocalRun(workflow, flow, store, dead_letters=dead_letters, block_limit=limit, watch=watch)
     asked: list[int] = []
 
     def on_signal(number: int) -> None:

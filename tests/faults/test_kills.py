@@ -3,9 +3,11 @@
 import os
 import signal
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
+from tests.deployment import Deployment
 from tests.faults import orders
 from tests.faults.workflows import chain, delay, faulty
 from tests.waiting import eventually
@@ -60,6 +62,19 @@ def test_a_node_that_takes_its_process_down_takes_nothing_else_down(deployment, 
     deployment.wait_for(other, "stopped")
     values = [row["value"] for row in deployment.rows("other.jsonl")]
     assert values == list(range(len(values)))
+
+
+def test_a_node_that_never_gives_way_costs_one_item(tmp_path, redis_server):
+    with closing(Deployment(tmp_path, block_limit=3)) as deployment:
+        deployment.start_runner()
+        workflow = deployment.create(chain(faulty("spin", 5), name="Spins", stop=20))
+        deployment.post("/prod/start", workflow)
+        deployment.wait_for(workflow, "completed", 60)
+        [dead] = eventually(lambda: deployment.dead_letters(workflow))
+        assert (dead["item"], dead["reason"]) == ({"value": 5}, "worker_lost")
+        assert [row["value"] for row in deployment.rows("out.jsonl")] == [
+            n for n in range(20) if n != 5
+        ]
 
 
 def test_a_node_that_raises_costs_one_item(deployment):

@@ -1,6 +1,7 @@
 """A node that does to its process what it is told, for one value of an item."""
 
 import os
+import re
 import signal
 import time
 
@@ -10,7 +11,7 @@ from nodes.base import BlockingNode
 class Faulty(BlockingNode):
     identifier = "faulty"
     label = "Faulty"
-    description = "Blocks, exits, kills or raises for the item whose value it is told."
+    description = "Blocks, spins, exits, kills or raises for the item whose value it is told."
     form_class = "tests.nodes.faulty_forms.FaultyForm"
 
     async def execute(self, item):
@@ -22,6 +23,8 @@ class Faulty(BlockingNode):
         action = self.values["action"]
         if action == "block":
             time.sleep(self.values["seconds"])
+        elif action == "spin":  # for ever, and without giving the interpreter lock away
+            re.search("(a+)+$", "a" * 64 + "!")
         elif action == "exit":
             os._exit(9)
         elif action == "kill":

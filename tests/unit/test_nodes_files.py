@@ -360,3 +360,15 @@ async def test_a_reader_at_its_end_stays_there(folder: Path) -> None:
         await run.item()
         assert isinstance(await run.item(), ExecutionCompleted)
         assert isinstance(await run.item(), ExecutionCompleted)
+
+
+async def test_a_former_owner_that_wakes_up_writes_nothing_into_the_file(folder: Path) -> None:
+    form = {"path": "a.jsonl"}
+    async with driven(FileWriter, form) as old, driven(FileWriter, form) as new:
+        old.node.open_effects(None, 0, 1)
+        committed = old.node.apply_effects(["1\n", "2\n"])
+        new.node.open_effects(committed, 0, 1)
+        new.node.apply_effects(["3\n", "4\n"])
+        old.node.apply_effects(["zombie\n"])  # it had looked at its lease before it was held up
+        new.node.apply_effects(["5\n"])
+        assert (folder / "a.jsonl").read_text() == "1\n2\n3\n4\n5\n"
