@@ -21,6 +21,7 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 PROC = Path("/proc")
+USER, PASSWORD = "ada", "a-long-password"
 
 
 class RunnerProcess:
@@ -56,13 +57,13 @@ class Deployment:
             "REDIS_URL": self.redis.url,
             "LEASE_TTL": str(lease_ttl),
             "TEST_BLOCK_LIMIT": str(block_limit),
-            "DJANGO_SUPERUSER_PASSWORD": "a-long-password",
+            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
         }
         self.runners: list[RunnerProcess] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self.manage("migrate", "-v0")
-        self.manage("createsuperuser", "--noinput", "--username=admin", "--email=")
-        token = self.manage("create_token", "admin").split()[-1]
+        self.manage("createsuperuser", "--noinput", f"--username={USER}", "--email=")
+        token = self.manage("create_token", USER).split()[-1]
         self.url = self._start_web()
         self.client = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30
