@@ -190,14 +190,30 @@ class ExecuteRequest(SessionSerializer):
         return attrs
 
 
+class EmittedSerializer(serializers.Serializer):
+    """What a queue-writer would have written."""
+
+    queue = serializers.CharField()
+    data = JsonObject()
+
+
 class ExecuteAnswer(serializers.Serializer):
-    """What a node made. `output` is None when it passed nothing on."""
+    """What a node made. `output` is None when it passed nothing on.
+
+    `values` is its form as rendered for this input, `state` what it would keep, `emitted` and
+    `effects` what it would have handed over and written, `log` what it printed and logged.
+    """
 
     workflow_id = serializers.CharField()
     node_id = serializers.CharField()
     output = serializers.JSONField(allow_null=True)
     port = serializers.CharField()
+    completed = serializers.BooleanField()
     seconds = serializers.FloatField()
+    values = JsonObject()
+    state = serializers.JSONField(allow_null=True)
+    emitted = EmittedSerializer(many=True)
+    effects = serializers.ListField(child=serializers.JSONField())
     log = serializers.CharField()
     ran_upstream = serializers.ListField(child=serializers.CharField())
 
