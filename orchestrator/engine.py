@@ -4,6 +4,7 @@ It is the place where the pure core meets the world: the node registry, the tool
 conditions and the store are handed to it here.
 """
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ from nodes import files
 from nodes.contract import DEFAULT_PORT, ExecutionCompleted, NodeOutput, chosen_port
 from nodes.registry import NodeRegistry
 from nodes.tools import ToolRegistry
-from orchestrator.exceptions import NodeFailed, NotFound
+from orchestrator.exceptions import NotFound
 from orchestrator.execution.context import ExecutionContext, Scope
-from orchestrator.execution.plan import Plan
+from orchestrator.execution.plan import Call, Plan, Step
 from orchestrator.execution.runner import FlowRunner, LoopJob
 from orchestrator.execution.workflow_engine import WorkflowEngine
 from orchestrator.flow.analyzer import FlowAnalyzer
@@ -152,21 +153,18 @@ class FlowEngine:
         result = NodeResult()
         try:
             await node.init()
-            plan.arm()
-            _record(plan, node_id, result)
+            plan.arm(functools.partial(_recorded, result))
             await WorkflowEngine(plan).execute(context, node_id)
         finally:
             await node.cleanup()
-        result.emitted = [(queue, sent.data) for queue, sent in context.outputs]
-        result.effects = [effect for _, effect in context.effects]
+        result.emitted = [(output.queue, output.item.data) for output in context.outputs]
+        result.effects = [effect.value for effect in context.effects]
         result.state = node.state
         return result
 
 
-def _record(plan: Plan, node_id: str, result: NodeResult) -> None:
-    """Wrap the node's call so that the bench sees what it returned."""
-    step = plan.steps[node_id]
-    call = step.call
+def _recorded(result: NodeResult, step: Step, call: Call) -> Call:
+    """Wrap a node's call so that the bench sees what it returned, and checks it."""
 
     async def recorded(*args: Any) -> Any:
         begun = time.perf_counter()
@@ -175,19 +173,16 @@ def _record(plan: Plan, node_id: str, result: NodeResult) -> None:
         result.values = dict(step.node.values)  # type: ignore[attr-defined]
         if isinstance(output, ExecutionCompleted):
             result.completed = True
-        elif isinstance(output, NodeOutput):
+            return None
+        if isinstance(output, NodeOutput):
             encode(output.data)
             result.output = output.data
-            result.port = (chosen_port.get() if step.conditional else None) or DEFAULT_PORT
-        elif output is not None:
-            raise NodeFailed(
-                f"execute returned {type(output).__name__}, not NodeOutput",
-                node_id=node_id,
-                error_type="TypeError",
-            )
+            result.port = chosen_port.get() if step.conditional else DEFAULT_PORT
+            if result.port is None:
+                raise LookupError(f"{step.type} chose no output port")
         return output
 
-    step.call = recorded
+    return recorded
 
 
 def _loop(analyzer: FlowAnalyzer, loop_id: str) -> Loop:

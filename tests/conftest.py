@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.exceptions import StoreRefused
 from orchestrator.runtime.server_binary import find_server
+from storage.datastore import open_store
 from tests.redis_server import RedisServer
 
 
@@ -27,6 +28,21 @@ def redis_server():
 @pytest.fixture
 def redis_url(redis_server):
     return redis_server.url
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request):
+    """An empty store of each kind; tests use the workflows `w` and `other`."""
+    url = "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+    store = open_store(url)
+    for workflow in ("w", "other"):
+        await store.queue.forget(workflow)
+    await store.cache.delete("k")
+    for run in ("r", "other"):
+        for key in await store.channel(run).keys():
+            await store.channel(run).delete(key)
+    yield store
+    await store.close()
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nodes.contract import Json, NodeOutput, Tools
 from orchestrator.exceptions import NodeFailed
+from orchestrator.execution.envelope import seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,53 +33,105 @@ class Scope:
 class Join:
     """What has arrived at a node with several incoming edges; None stands for a dead edge."""
 
-    __slots__ = ("items", "undecided")
+    __slots__ = ("arrived", "size")
 
-    def __init__(self, arrivals: int) -> None:
-        self.items: list[NodeOutput | None] = [None] * arrivals
-        self.undecided = arrivals
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.arrived: dict[int, NodeOutput | None] = {}
+
+    def put(self, place: int, item: NodeOutput | None) -> None:
+        """Note what came by an edge; in a cycle, one that was dead may be taken later.
+
+        Raises:
+            NodeFailed: an item waits there already.
+        """
+        if self.arrived.get(place) is None:
+            self.arrived[place] = item
+        elif item is not None:
+            raise NodeFailed("two items came by one edge to a join", error_type="JoinOverrun")
+
+    @property
+    def decided(self) -> bool:
+        return len(self.arrived) == self.size
+
+    def live(self) -> list[NodeOutput]:
+        """The items that arrived, in edge order."""
+        return [item for _, item in sorted(self.arrived.items(), key=_place) if item is not None]
+
+
+def _place(arrival: tuple[int, NodeOutput | None]) -> int:
+    return arrival[0]
+
+
+@dataclass(slots=True, eq=False)
+class Output:
+    """An item for a queue, and the envelope it travels in. Never changed; see NodeOutput."""
+
+    queue: str
+    item: NodeOutput
+    body: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Effect:
+    """What a node staged, to be applied by itself in commit order."""
+
+    node_id: str
+    value: Json
 
 
 class ExecutionContext:
-    """One walk. The defaults live on the class: the common iteration stages nothing, and its
-    context, still `clean`, serves the next one."""
-
-    clean: bool = True
-    """False once anything was staged, failed, or left in the background."""
+    """One walk. The defaults live on the class: the common iteration stages nothing."""
 
     sequence: int = 0
     cursor: Json = None
     """The producer's state behind this item; None where there is none to commit."""
     entry: tuple[str, str] | None = None
     deliveries: int = 1
-    outputs: "list[tuple[str, NodeOutput]] | tuple[()]" = ()
-    effects: "list[tuple[str, Json]] | tuple[()]" = ()
+    outputs: "list[Output] | tuple[()]" = ()
+    effects: "list[Effect] | tuple[()]" = ()
     states: "dict[str, Json] | None" = None
     failure: NodeFailed | None = None
     failure_reason: str = "max_attempts"
     joins: "dict[str, Join] | None" = None
+    """Joins, by node id, that wait for more; empty or None when there are none."""
     steps: int = 0
     path: "list[str] | tuple[()]" = ()
-    background: int = 0
+    tasks: "set[asyncio.Task[None]] | frozenset[asyncio.Task[None]]" = frozenset()
+    """What goes on in the background."""
     walking: bool = True
+    cancelled: bool = False
+    """True when background work was cut off: the iteration did not come to its end."""
     on_background_done: "Callable[[ExecutionContext], None] | None" = None
 
     def __init__(self, scope: Scope, item: NodeOutput) -> None:
         self.scope = scope
         self.item = item
+        self.clean = True
+        """False once anything was staged, failed, or left in the background."""
 
     @property
     def done(self) -> bool:
         """Whether the walk and everything it left in the background have ended."""
-        return not self.walking and self.background == 0
+        return not self.walking and not self.tasks
 
-    def emit(self, queue: str, item: NodeOutput) -> None:
+    def emit(self, output: Output) -> None:
         self.clean = False
-        self.outputs = [*self.outputs, (queue, item)]
+        if isinstance(self.outputs, tuple):
+            self.outputs = []
+        self.outputs.append(output)
 
-    def stage(self, node_id: str, effect: Json) -> None:
+    def stage(self, effect: Effect) -> None:
         self.clean = False
-        self.effects = [*self.effects, (node_id, effect)]
+        if isinstance(self.effects, tuple):
+            self.effects = []
+        self.effects.append(effect)
+
+    def take_back(self, staged: "Sequence[Output | Effect]") -> None:
+        """Withdraw what was staged, as if it had not been."""
+        withdrawn = set(staged)
+        self.outputs = [output for output in self.outputs if output not in withdrawn]
+        self.effects = [effect for effect in self.effects if effect not in withdrawn]
 
     def fail(self, error: NodeFailed) -> None:
         """Drop what the walk staged; the first failure is the one that is kept."""
@@ -88,21 +141,24 @@ class ExecutionContext:
         self.outputs = ()
         self.effects = ()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Go on in the background; the walk is not done before it has ended."""
         self.clean = False
-        self.background += 1
         task = asyncio.create_task(work, name=_task_name())
+        self.tasks = {*self.tasks, task}
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        self.background -= 1
+        self.tasks = self.tasks - {task}
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, NodeFailed):
+        if task.cancelled():
+            self.cancelled = True
+        elif isinstance(error, NodeFailed):
             self.fail(error)
         elif error is not None:
             self.fail(NodeFailed(str(error), error_type=type(error).__name__))
-        if self.background == 0 and self.on_background_done is not None:
+        if not self.tasks and self.on_background_done is not None:
             self.on_background_done(self)
 
 
@@ -115,11 +171,13 @@ def _task_name() -> str | None:
 class StepContext:
     """A walk as one node sees it; given to nodes that declare `execute(self, item, context)`."""
 
-    __slots__ = ("_node_id", "_walk")
+    __slots__ = ("_made", "_node_id", "_staged", "_walk")
 
     def __init__(self, walk: ExecutionContext, node_id: str) -> None:
         self._walk = walk
         self._node_id = node_id
+        self._staged: list[Output | Effect] = []
+        self._made = 0
 
     @property
     def tools(self) -> Tools:
@@ -136,10 +194,26 @@ class StepContext:
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
     def emit(self, queue: str, item: NodeOutput) -> None:
-        self._walk.emit(queue, item)
+        """See NodeContext. Raises InvalidPayload here, where the node is known that is at fault."""
+        if not isinstance(item, NodeOutput):
+            raise TypeError(f"emit takes an item, not {type(item).__name__}")
+        scope = self._walk.scope
+        body = seal(item, activation=scope.activation, version=scope.version)
+        output = Output(queue, item, body)
+        self._staged.append(output)
+        self._walk.emit(output)
 
     def stage(self, effect: Json) -> None:
-        self._walk.stage(self._node_id, effect)
+        staged = Effect(self._node_id, effect)
+        self._staged.append(staged)
+        self._walk.stage(staged)
 
     def new_item(self, data: dict[str, Json]) -> NodeOutput:
-        return NodeOutput(f"{self._walk.item.id}:{self._node_id}", data)
+        self._made += 1
+        return NodeOutput(f"{self._walk.item.id}:{self._node_id}:{self._made}", data)
+
+    def take_back(self) -> None:
+        """Forget what was staged and made so far: the call is going to be repeated."""
+        self._walk.take_back(self._staged)
+        self._staged = []
+        self._made = 0

@@ -1,5 +1,6 @@
 """The record of an item that failed for good."""
 
+import reprlib
 import time
 from typing import Any
 
@@ -20,10 +21,10 @@ def dead_letter(context: ExecutionContext, failure: NodeFailed) -> bytes:
         "activation": scope.activation,
         "loop": scope.loop,
         "slot": scope.slot,
-        "node_id": failure.node_id or scope.loop,
-        "item_id": context.item.id,
+        "node_id": _text(failure.node_id or scope.loop),
+        "item_id": _text(context.item.id),
         "reason": context.failure_reason,
-        "error_type": failure.error_type,
+        "error_type": _text(failure.error_type),
         "message": _text(failure.message)[:_MESSAGE_LIMIT],
         "trace": _text(failure.trace),
         "deliveries": context.deliveries,
@@ -37,18 +38,31 @@ def dead_letter(context: ExecutionContext, failure: NodeFailed) -> bytes:
         return encode({**record, "item": None, "node_input": None}, _LIMIT)
 
 
-def _text(text: str) -> str:
+def _text(value: Any) -> str:
     """Return text that strict JSON can hold."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    return str(value).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
 
 
-def _data(item: NodeOutput | None) -> Any:
-    """Return an item's data, or what can be said of data that JSON cannot hold."""
+def _data(item: Any) -> Any:
+    """Return an item's data, or what can be said of what JSON cannot hold.
+
+    A node may have handed on anything: nothing that it is may keep the record from being made.
+    """
     if item is None:
         return None
+    value = item.data if isinstance(item, NodeOutput) else item
     try:
-        encode(item.data)
-        check(item.data)
+        encode(value)
+        check(value)
     except InvalidPayload as error:
-        return {"unencodable": error.message, "text": _text(repr(item.data))[:_MESSAGE_LIMIT]}
-    return item.data
+        return {"unencodable": error.message, "text": _text(_Short().repr(value))[:_MESSAGE_LIMIT]}
+    return value
+
+
+class _Short(reprlib.Repr):
+    """Bounded in length and depth, and silent about objects that fail to describe themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxdict = self.maxlist = self.maxtuple = 20
+        self.maxstring = self.maxother = 500

@@ -2,19 +2,25 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Sequence
 from time import perf_counter
 
 from nodes.contract import Json, NodeOutput
-from orchestrator.exceptions import NodeFailed, OrchestratorError, StepLimitExceeded
+from orchestrator.exceptions import (
+    InvalidPayload,
+    NodeFailed,
+    OrchestratorError,
+    PayloadTooLarge,
+    StepLimitExceeded,
+)
 from orchestrator.execution.commit import CommitWindow
 from orchestrator.execution.context import ExecutionContext, Scope, StepContext
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.workflow_engine import WorkflowEngine
 
 logger = logging.getLogger(__name__)
-WALK_FAILURES = (NodeFailed, StepLimitExceeded)
-"""What ends an iteration and not its loop."""
+_INVALID = (InvalidPayload.code, PayloadTooLarge.code)
 
 
 class Iterations:
@@ -24,25 +30,36 @@ class Iterations:
     before this one is committed or dropped.
     """
 
-    def __init__(self, plan: Plan, producer: Step, scope: Scope, window: CommitWindow) -> None:
+    def __init__(
+        self, plan: Plan, producer: Step, scope: Scope, window: CommitWindow, begun: int
+    ) -> None:
         self._settled = 0
         self.failures = 0
-        self.sequence = 0
+        self.sequence = self._begun = begun
+        """Of the iteration that began last."""
         self.window = window
         self.engine = WorkflowEngine(plan)
         self._scope = scope
         steps = plan.steps.values()
         self._stateful = [s.node for s in steps if s.node.stateful and s is not producer]
-        self.stateful = bool(self._stateful)
         limits = [s.node.config.options.max_in_flight for s in steps if s.background]
-        self._in_flight_limit = 1 if self._stateful else min(limits, default=1)
-        self._in_flight = 0
+        self._behind_limit = 1 if self._stateful else min(limits, default=1)
+        self._behind = 0
         self._landed = asyncio.Event()
+        chain = producer.next.chain if producer.next is not None else None
+        whole = chain is not None and not chain.last.routes and not self._stateful
+        self.chain = chain if whole else None
+        """The steps behind the producer, if they are one chain and keep no state."""
 
     @property
     def count(self) -> int:
         """Iterations that have ended, failed ones included."""
         return self._settled + self.window.advances
+
+    @property
+    def items(self) -> int:
+        """Items that the producer gave."""
+        return self.sequence - self._begun
 
     @property
     def in_flight(self) -> int:
@@ -52,94 +69,106 @@ class Iterations:
     async def run(
         self, context: ExecutionContext, step: Step, output: NodeOutput | None, now: float
     ) -> None:
-        """Walk on behind a step that gave `output` at `now`, and end the iteration.
-
-        A context that is still `clean` afterwards may serve the next iteration.
-
-        Raises what the commit window raises when it cannot go on.
-        """
+        """Walk on behind a step that gave `output` at `now`, and end the iteration."""
         before = self.states()
         try:
             await self.engine.follow(context, step, output, now)
-        except WALK_FAILURES as error:
+        except Exception as error:
             context.fail(as_failure(error))
-        if context.clean and not before and self.window.advance(context.sequence, context.cursor):
-            self._settled += 1
-        else:
+        if before or not (context.clean and self.window.advance(context.sequence, context.cursor)):
             await self.settle(context, before)
 
     async def settle(self, context: ExecutionContext, before: Sequence[Json] = ()) -> None:
-        """End an iteration that failed, touched state, or left work in the background."""
+        """End an iteration that failed, staged something, touched state, or left work behind.
+
+        Args:
+            before: what `states` gave when it began.
+        """
         context.walking = context.clean = False
         self._settled += 1
-        if context.background:
-            self._in_flight += 1
+        if context.tasks:
+            self._behind += 1
             context.on_background_done = self._land
             if not before:
                 self.window.add(context)
-            while self._in_flight >= self._in_flight_limit:
+            while self._behind >= self._behind_limit:
                 self._landed.clear()
                 await self._landed.wait()
             if not before:
                 return
-        elif context.failure is not None:
-            self._count_failure(context)
+        else:
+            self._close(context)
         if before:
             self._keep_states(context, before)
         self.window.add(context)
 
     def _land(self, context: ExecutionContext) -> None:
-        self._in_flight -= 1
+        if context.joins and context.failure is None and not context.cancelled:
+            self.engine.finish_behind(context)
+            return
+        self._behind -= 1
         self._landed.set()
-        if context.failure is not None:
-            self._count_failure(context)
+        self._close(context)
         if not self._stateful:
             self.window.landed(context)
+
+    def _close(self, context: ExecutionContext) -> None:
+        """Take note of how an iteration ended."""
+        failure = context.failure
+        if context.cancelled:
+            self.window.fail(OrchestratorError("its background work was cancelled"))
+        if failure is not None:
+            self.failures += 1
+            if failure.error_type in _INVALID:
+                context.failure_reason = "invalid_payload"
+            logger.warning(
+                "item %s failed at node %s: %s", context.item.id, failure.node_id, failure.message
+            )
 
     def _keep_states(self, context: ExecutionContext, before: Sequence[Json]) -> None:
         if context.failure is not None:
             for node, state in zip(self._stateful, before, strict=True):
                 node.state = state
-        states = {node.config.id: node.state for node in self._stateful}
-        context.states = {**(context.states or {}), **states}
-
-    def _count_failure(self, context: ExecutionContext) -> None:
-        failure = context.failure
-        self.failures += 1
-        if failure is not None:
-            logger.warning(
-                "item %s failed at node %s: %s", context.item.id, failure.node_id, failure.message
-            )
+        context.states = {node.config.id: node.state for node in self._stateful}
 
     def states(self) -> Sequence[Json]:
         """Return the states that an iteration may change, to be restored if it fails."""
         return [node.state for node in self._stateful]
 
     async def flush(self, step: Step) -> None:
-        """Let a node emit what it holds back, as an iteration that starts behind it."""
-        context = ExecutionContext(
-            self._scope, NodeOutput(f"{self._scope.item_id(self.sequence)}:{step.id}", {})
-        )
+        """Let a node emit what it holds back, as an iteration that starts behind it.
+
+        If that fails further on, what the node gave is the item of the dead letter, and the node
+        has given it away. If the node itself fails, it holds it still.
+        """
+        item_id = f"{self._scope.item_id(self.sequence)}:{step.id}"
+        context = ExecutionContext(self._scope, NodeOutput(item_id, {"held": step.node.state}))
         context.sequence = self.sequence
         before = self.states()
         output: NodeOutput | None = None
         try:
             output = await step.node.flush(StepContext(context, step.id))
-        except Exception as error:
-            context.fail(NodeFailed(str(error), node_id=step.id, error_type=type(error).__name__))
-        if output is not None:
-            context.item = output
-            try:
+            if output is not None:
+                context.item = output
+                before = self.states()
                 await self.engine.follow(context, step, output, perf_counter())
-            except WALK_FAILURES as error:
-                context.fail(as_failure(error))
-            await self.settle(context, before)
-        elif context.outputs or context.effects or context.failure is not None:
+        except Exception as error:
+            context.fail(as_failure(error, step.id))
+        if output is not None or not context.clean:
             await self.settle(context, before)
 
+    async def close(self) -> None:
+        """Cut off what goes on in the background."""
+        await self.engine.close()
 
-def as_failure(error: OrchestratorError) -> NodeFailed:
+
+def as_failure(error: Exception, node_id: str = "") -> NodeFailed:
     """Return what ended an iteration as the failure of a node."""
     if isinstance(error, NodeFailed):
+        error.node_id = error.node_id or node_id
         return error
-    return NodeFailed(error.message, error_type=error.code)
+    if isinstance(error, StepLimitExceeded):
+        return NodeFailed(error.message, node_id=error.path[-1], error_type=error.code)
+    trace = "".join(traceback.format_exception(error))[-8_000:]
+    kind = error.code if isinstance(error, OrchestratorError) else type(error).__name__
+    return NodeFailed(str(error), node_id=node_id, error_type=kind, trace=trace)

@@ -11,22 +11,27 @@ from typing import Any
 
 from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeTimeout
+from orchestrator.execution.cycles import group_cycles
 from orchestrator.execution.retry import with_retry
 from orchestrator.flow.graph import Condition, FlowGraph, FlowNode
 
 Call = Callable[..., Awaitable[Any]]
-MEASURE_EVERY = 0.01
+MEASURE_EVERY = 0.005
 
 
 @dataclass(slots=True)
 class Route:
-    """An edge as the walk follows it. `place` is its rank among the target's incoming edges."""
+    """An edge as the walk follows it. `place` is its rank among the target's incoming edges.
+
+    back: it closes a cycle. leaving: it leads out of one, so that another round may still take it.
+    """
 
     port: str
     condition: Condition | None
     target: "Step"
     place: int
     back: bool
+    leaving: bool = False
 
 
 class Chain:
@@ -36,21 +41,25 @@ class Chain:
     measurement is older than MEASURE_EVERY: always for slow nodes, rarely for fast ones.
     """
 
-    __slots__ = ("count", "measure_at", "next", "steps")
+    __slots__ = ("calls", "count", "last", "measure_at", "steps")
 
     def __init__(self, steps: "tuple[Step, ...]") -> None:
         self.steps = steps
-        self.next = steps[-1].next
+        self.last = steps[-1]
+        self.calls: tuple[Call, ...] = ()
         self.count = 0
         self.measure_at = 0.0
 
-    def count_until(self, step: "Step", *, inclusive: bool) -> None:
-        """Count a walk that ended at a step, which is counted if it gave an answer."""
-        for passed in self.steps:
-            if passed is step:
-                passed.count += inclusive
-                return
-            passed.count += 1
+    def arm(self) -> None:
+        self.calls = tuple(step.call for step in self.steps)
+
+    def count_until(self, call: Call, *, answered: bool) -> "Step":
+        """Count a walk that ended with a call, which is counted if it gave an answer; return the
+        step that was called."""
+        at = self.calls.index(call)
+        for step in self.steps[: at + answered]:
+            step.count += 1
+        return self.steps[at]
 
 
 class Step:
@@ -59,7 +68,7 @@ class Step:
     __slots__ = (
         "arrivals", "background", "call", "chain", "conditional", "contextual", "count",
         "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next", "node",
-        "routes", "seconds", "started_at", "threaded", "type", "walked_in",
+        "rank", "routes", "seconds", "started_at", "threaded", "type", "walked_in",
     )  # fmt: skip
 
     def __init__(self, flow_node: FlowNode) -> None:
@@ -75,6 +84,9 @@ class Step:
         self.next: Step | None = None
         self.routes: tuple[Route, ...] = ()
         self.arrivals = 0
+        self.rank = (0, 0)
+        """Greater than that of every step that leads here. All steps of a cycle share its first
+        part."""
         self.chain: Chain | None = None
         self.walked_in: Chain | None = None
         self.count = 0
@@ -112,7 +124,7 @@ class Step:
         if options.timeout is not None:
             call = _limited(call, options.timeout, self.id)
         if options.retry is not None:
-            call = with_retry(call, options.retry)
+            call = with_retry(call, options.retry, self.node)
         self.call = call
 
 
@@ -129,11 +141,14 @@ class Plan:
         self, graph: FlowGraph, nodes: Collection[str], back_edges: Collection[str] = ()
     ) -> None:
         self.steps = {node_id: Step(graph.nodes[node_id]) for node_id in nodes}
-        for step in self.steps.values():
+        for place, step in enumerate(self.steps.values()):
+            step.rank = (0, place)
             self._link(step, graph, back_edges)
+        if back_edges:
+            self._group_cycles()
         for step in self.steps.values():
             step.next = _straight(step)
-        self._find_chains()
+        self._chains = self._find_chains()
 
     def _link(self, step: Step, graph: FlowGraph, back_edges: Collection[str]) -> None:
         routes = []
@@ -147,28 +162,54 @@ class Plan:
                 target.arrivals += 1
         step.routes = tuple(routes)
 
-    def _find_chains(self) -> None:
+    def _group_cycles(self) -> None:
+        targets = {s.id: [route.target.id for route in s.routes] for s in self.steps.values()}
+        groups = group_cycles(targets)
+        turning = {
+            groups[source]
+            for source, found in targets.items()
+            for target in found
+            if groups[target] == groups[source]
+        }
+        for step in self.steps.values():
+            group = groups[step.id]
+            step.rank = (group, step.rank[1])
+            for route in step.routes:
+                route.leaving = group in turning and groups[route.target.id] != group
+
+    def _find_chains(self) -> list[Chain]:
         """Make a chain of every longest straight run of plain steps, behind what is not plain."""
         followed = {
             step.next.id for step in self.steps.values() if step.next is not None and _links(step)
         }
+        chains = []
         for step in self.steps.values():
-            if step.plain and step.node.kind is not NodeKind.PRODUCER and step.id not in followed:
+            if _links(step) and step.id not in followed:
                 run = [step]
                 while run[-1].next is not None and run[-1].next.plain:
                     run.append(run[-1].next)
                 step.chain = Chain(tuple(run))
+                chains.append(step.chain)
                 for link in run:
                     link.walked_in = step.chain
+        return chains
 
-    def arm(self) -> None:
-        """Choose every step's call; the nodes are initialised."""
+    def arm(self, around: Callable[[Step, Call], Call] | None = None) -> None:
+        """Choose every step's call; the nodes are initialised.
+
+        Args:
+            around: wraps a step's call, as the bench does to see what a node returned.
+        """
         for step in self.steps.values():
             step.arm()
+            if around is not None:
+                step.call = around(step, step.call)
+        for chain in self._chains:
+            chain.arm()
 
 
 def _links(step: Step) -> bool:
-    """Tell whether the step behind this one continues its chain."""
+    """Tell whether the step can be part of a chain."""
     return step.plain and step.node.kind is not NodeKind.PRODUCER
 
 
@@ -191,11 +232,19 @@ def _takes_context(node: Node) -> bool:
 
 
 def _in_thread(call: Call) -> Call:
+    def body(*args: Any) -> Any:
+        try:
+            return call(*args)
+        except StopIteration as error:  # no future can hold it: who awaits it would wait for ever
+            raise RuntimeError("execute raised StopIteration") from error
+
     async def threaded(*args: Any) -> Any:
         context = contextvars.copy_context()
-        run = functools.partial(context.run, call, *args)
+        run = functools.partial(context.run, body, *args)
         result = await asyncio.get_running_loop().run_in_executor(None, run)
         chosen_port.set(context.get(chosen_port))
+        if inspect.isawaitable(result):  # a decorator may hide that `execute` is async
+            result = await result
         return result
 
     return threaded

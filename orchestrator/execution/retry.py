@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nodes.contract import RetryPolicy
+from nodes.contract import Node, RetryPolicy
 
 
 def delay_before(attempt: int, policy: RetryPolicy) -> float:
@@ -15,15 +15,22 @@ def delay_before(attempt: int, policy: RetryPolicy) -> float:
 
 
 def with_retry(
-    call: Callable[..., Awaitable[Any]], policy: RetryPolicy
+    call: Callable[..., Awaitable[Any]], policy: RetryPolicy, node: Node
 ) -> Callable[..., Awaitable[Any]]:
-    """Return the call, repeated when it raises until the policy's attempts are used up."""
+    """Return the call, repeated when it raises until the policy's attempts are used up.
+
+    An attempt that raised leaves nothing: neither what it staged nor its change of state.
+    """
 
     async def retried(*args: Any) -> Any:
         for attempt in range(2, policy.max_attempts + 1):
+            state = node.state
             try:
                 return await call(*args)
             except Exception:
+                node.state = state
+                for context in args[1:]:
+                    context.take_back()
                 await asyncio.sleep(delay_before(attempt, policy))
         return await call(*args)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nodes.contract import Node
-from orchestrator.exceptions import OrchestratorError, StoreUnavailable
-from orchestrator.execution.commit import EFFECT, Abandoned, CommitWindow
+from orchestrator.exceptions import StoreUnavailable
+from orchestrator.execution.commit import Abandoned, CommitWindow
+from orchestrator.execution.committer import Committer, heed_cancellation
 from orchestrator.execution.context import Scope
-from orchestrator.execution.iterations import Iterations
+from orchestrator.execution.iterations import Iterations, as_failure
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.sources import ProducerSource, QueueSource
 from orchestrator.flow.graph import FlowGraph
@@ -22,6 +23,8 @@ from storage.codec import decode
 logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _WAIT_MIN, _WAIT_MAX = 0.1, 2.0
+_WAITS = ("queue_full", "dead_letters_full", "redis_down")
+"""Reasons for which commits wait."""
 
 
 class LoopState(enum.StrEnum):
@@ -76,26 +79,26 @@ class FlowRunner:
         self.visit: asyncio.Task[None] | None = None
         """The flush that runs while the source waits."""
         self.outages = 0
-        """How often the store was away when it was asked."""
+        """How often the store did not answer."""
         self.iterations: Iterations
         self.stopping = False
         self._paused = False
         self._wish = asyncio.Event()
+        self._sleeping = False
+        self._interrupted = False
         self._due: list[Step] = []
+        self._source: ProducerSource | QueueSource | None = None
         self._main: asyncio.Task[Any] | None = None
         self._timers: list[asyncio.Task[None]] = []
 
     def stop(self) -> None:
         """Ask the loop to end. What cannot be committed now is left to the next start."""
         self.stopping = True
-        self._nudge()
-        if self.reason in ("queue_full", "dead_letters_full", "redis_down"):
+        if self.reason in _WAITS:
             self._abandon()
         elif self.state in (LoopState.RUNNING, LoopState.DEGRADED):
             self._set_state(LoopState.DRAINING)
-        if self.at_boundary and self.job.loop.reads is None and not self.producer.threaded:
-            assert self._main is not None
-            self._main.cancel()
+        self._nudge()
 
     def pause(self) -> None:
         self._paused = True
@@ -103,11 +106,25 @@ class FlowRunner:
 
     def resume(self) -> None:
         self._paused = False
-        self._nudge()
-
-    def _nudge(self) -> None:
         self.attention = True
         self._wish.set()
+
+    def _nudge(self) -> None:
+        """Have the source attend at the next boundary: at once if its producer only waits."""
+        self.attention = True
+        self._wish.set()
+        waits = self.at_boundary and not self._sleeping
+        if waits and not self._interrupted and self.job.loop.reads is None:
+            if self._main is not None and not self.producer.threaded:
+                self._interrupted = True
+                self._main.cancel()
+
+    def was_interrupted(self) -> bool:
+        """Tell whether `_nudge`, and nobody else, has cancelled what the source waited for."""
+        if not self._interrupted:
+            return False
+        self._interrupted = False
+        return self._main is not None and self._main.uncancel() == 0
 
     async def run(self) -> LoopState:
         """Run until the loop is stopped or completed; return STOPPED or COMPLETED.
@@ -120,6 +137,8 @@ class FlowRunner:
         self._main = asyncio.current_task()
         self._set_state(LoopState.STARTING)
         initialised: list[Node] = []
+        completed = False
+        failure: Exception | None = None
         try:
             begun = await self.patiently(
                 lambda: self.job.store.begin(self.job.lease, self.scope.activation)
@@ -127,23 +146,32 @@ class FlowRunner:
             completed = begun is not None and await self._run(begun, initialised)
         except Abandoned:
             completed = False
-        except BaseException as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._set_state(LoopState.FAILED, str(error) or type(error).__name__)
-            raise
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            failure = error
         finally:
             await self._tear_down(initialised)
         await self._leave()
+        if failure is not None:
+            raise failure
         self._set_state(LoopState.COMPLETED if completed else LoopState.STOPPED)
         return self.state
 
     async def _run(self, begun: SlotState, initialised: list[Node]) -> bool:
         await self._set_up(begun, initialised)
         self._set_state(LoopState.RUNNING)
-        completed = await self._source(begun).run()
+        if self.job.loop.reads is None:
+            self._source = ProducerSource(self, begun)
+        else:
+            self._source = QueueSource(self, self.job.loop.reads)
+        completed = await self._source.run()
         self._cancel_timers()
         if self.visit is not None:
             await self.visit
         if completed:
+            await self.iterations.window.flush()  # what is in the background may still come
             for step in self.plan.steps.values():
                 await self.iterations.flush(step)
         await self.iterations.window.finish(completed=completed)
@@ -152,25 +180,34 @@ class FlowRunner:
     async def _set_up(self, begun: SlotState, initialised: list[Node]) -> None:
         steps = self.plan.steps
         for node_id, raw in begun.states.items():
-            if not node_id.startswith(EFFECT) and node_id in steps:
+            if node_id in steps:
                 steps[node_id].node.state = decode(raw)
         for step in steps.values():
             initialised.append(step.node)
-            await step.node.init()
+            try:
+                await step.node.init()
+            except Exception as error:
+                raise as_failure(error, step.id) from error
         self.plan.arm()
-        window = self._window(begun)
-        self.iterations = Iterations(self.plan, self.producer, self.scope, window)
-        self.iterations.sequence = begun.sequence
-        await window.open_effects()
+        committer = self._committer(begun)
+        window = CommitWindow(
+            committer,
+            ordered=self.job.loop.reads is None,
+            size=self.job.commit_window,
+            begun=begun.sequence,
+            on_failure=self._nudge,
+        )
+        self.iterations = Iterations(self.plan, self.producer, self.scope, window, begun.sequence)
+        await committer.open_effects()
         self._timers = [
             asyncio.create_task(self._flush_regularly(step, step.node.flush_after))
             for step in steps.values()
             if step.node.flush_after is not None
         ]
 
-    def _window(self, begun: SlotState) -> CommitWindow:
+    def _committer(self, begun: SlotState) -> Committer:
         nodes = [step.node for step in self.plan.steps.values()]
-        return CommitWindow(
+        return Committer(
             self.job.store,
             self.job.lease,
             self.scope,
@@ -184,24 +221,23 @@ class FlowRunner:
             effects={node.config.id: node for node in nodes if node.staged},  # type: ignore[misc]
             lease_valid=self.job.lease_valid,
             on_wait=self._on_wait,
-            size=self.job.commit_window,
         )
 
-    def _source(self, begun: SlotState) -> ProducerSource | QueueSource:
-        if self.job.loop.reads is None:
-            return ProducerSource(self, begun)
-        return QueueSource(self, self.job.loop.reads)
-
     async def _leave(self) -> None:
+        """Leave the slot cleanly, also after a failure: this worker has not died with anything."""
+        lease, reads = self.job.lease, self.job.loop.reads
         try:
-            reads = self.job.loop.reads
-            await self.job.store.end(self.job.lease, [] if reads is None else [reads])
+            await self.job.store.end(lease, [] if reads is None else [reads])
         except StoreUnavailable:
-            logger.warning("slot %s could not be left cleanly: Redis is away", self.job.lease.name)
+            logger.warning("slot %s could not be left cleanly: Redis is away", lease.name)
 
     async def _tear_down(self, initialised: list[Node]) -> None:
         self._cancel_timers()
         self._abandon()
+        if self.visit is not None:
+            self.visit.cancel()
+        if hasattr(self, "iterations"):
+            await self.iterations.close()
         for node in reversed(initialised):
             try:
                 await node.cleanup()
@@ -219,6 +255,7 @@ class FlowRunner:
     async def attend(self) -> bool:
         """Do what was asked for between two iterations; tell whether the loop has to stop."""
         self.attention = False
+        self.was_interrupted()  # by a cancellation that the producer has kept to itself
         await self._run_due()
         while self._paused and not self.stopping:
             await self.iterations.window.flush()
@@ -234,23 +271,26 @@ class FlowRunner:
     async def _flush_regularly(self, step: Step, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
-            self._due.append(step)
-            self.attention = True
-            if self.at_boundary and self.visit is None and not self._paused:
+            if step not in self._due:
+                self._due.append(step)
+            if not self.at_boundary or self._paused:
+                self.attention = True
+            elif self.visit is None:
                 self.visit = asyncio.create_task(self._run_visit())
 
     async def _run_visit(self) -> None:
         window = self.iterations.window
         try:
             await self._run_due()
-        except OrchestratorError as error:
-            window.fail(error)
+        except Exception as error:
+            logger.exception("a flush failed")
+            window.fail(as_failure(error))
         finally:
             self.visit = None
 
     async def _run_due(self) -> None:
         while self._due:
-            await self.iterations.flush(self._due.pop())
+            await self.iterations.flush(self._due.pop(0))
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T | None:
         """Repeat a call of the store until it answers; None when the loop has to stop first."""
@@ -258,13 +298,15 @@ class FlowRunner:
         while True:
             try:
                 answer = await call()
+                heed_cancellation()
             except StoreUnavailable as error:
+                heed_cancellation()
                 logger.warning("slot %s waits: %s", self.job.lease.name, error)
                 self.outages += 1
                 self._on_wait("redis_down")
                 if self.stopping:
                     return None
-                await self.sleep(wait)
+                await self._wait(wait, lambda: self.stopping)
                 wait = min(wait * 2, _WAIT_MAX)
             else:
                 if self.reason == "redis_down":
@@ -273,20 +315,26 @@ class FlowRunner:
 
     async def sleep(self, seconds: float) -> None:
         """Wait, or less if something is wished for."""
-        if self.attention:
-            return
-        self._wish.clear()
+        await self._wait(seconds, lambda: self.attention)
+
+    async def _wait(self, seconds: float, enough: Callable[[], bool]) -> None:
+        self._sleeping = True
         try:
             async with asyncio.timeout(seconds):
-                await self._wish.wait()
+                while not enough():
+                    self._wish.clear()
+                    await self._wish.wait()
         except TimeoutError:
             return
+        finally:
+            self._sleeping = False
 
     def degrade(self, reason: str) -> None:
         self._set_state(LoopState.DEGRADED, reason)
 
     def recovered(self) -> None:
-        self._set_state(LoopState.RUNNING)
+        if self.state is LoopState.DEGRADED and self.reason not in _WAITS:
+            self._set_state(LoopState.RUNNING)
 
     def _on_wait(self, reason: str) -> None:
         if reason and self.stopping:
@@ -295,7 +343,7 @@ class FlowRunner:
             self._set_state(LoopState.DEGRADED, reason)
         elif reason:
             self._set_state(LoopState.BLOCKED, reason)
-        elif self.state in (LoopState.BLOCKED, LoopState.DEGRADED):
+        elif self.reason in _WAITS:
             self._set_state(LoopState.RUNNING)
 
     def _set_state(self, state: LoopState, reason: str = "") -> None:
@@ -304,6 +352,8 @@ class FlowRunner:
     def snapshot(self) -> dict[str, Any]:
         """Return state and counters as JSON: per node counts, failures, seconds and last error."""
         begun = hasattr(self, "iterations")
+        if begun:
+            self.producer.count = self.iterations.items
         return {
             "state": self.state,
             "reason": self.reason[:500],

@@ -3,131 +3,169 @@
 import asyncio
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nodes.contract import ExecutionCompleted, Json, NodeOutput
+from nodes.contract import ExecutionCompleted, NodeOutput
 from orchestrator.exceptions import InvalidPayload, NodeFailed
-from orchestrator.execution.context import ExecutionContext
+from orchestrator.execution.context import ExecutionContext, StepContext
 from orchestrator.execution.envelope import unseal
-from orchestrator.execution.iterations import WALK_FAILURES, as_failure
-from orchestrator.execution.plan import MEASURE_EVERY
+from orchestrator.execution.plan import MEASURE_EVERY, Chain
+from orchestrator.execution.workflow_engine import broken
 from storage.base import Entry, SlotState
+from storage.codec import decode
 
 if TYPE_CHECKING:
     from orchestrator.execution.runner import FlowRunner
 
+TRIAL = "trial:"
+"""Name of the committed state that tells which item was begun alone, and how often."""
 _READ_COUNT = 100
 _READ_WAIT = 0.5
 _BACKOFF_MAX = 30.0
-_NOTHING = NodeOutput("", {})
+_RAW_LIMIT = 16_000
 
 
 class ProducerSource:
     """Calls the producer again and again; its state after an item is the cursor behind it.
 
-    After a crash the first iterations run alone, each committed before the next, until the
-    place is passed at which the crash can have happened: so the crash counter of the slot
-    belongs to one item, which becomes a dead letter when it was tried often enough.
+    After a crash the first iterations run alone, each committed before the next, until the place
+    is passed at which the crash can have happened. Each is noted before it begins: so only what
+    a worker died with is charged, and becomes a dead letter when it was tried often enough.
     """
 
     def __init__(self, runner: "FlowRunner", begun: SlotState) -> None:
         self._runner = runner
         self._step = runner.producer
-        self._crashes = begun.crashes
         self._failures = 0
         self._alone_until = 0
         if begun.crashes:
             self._alone_until = begun.sequence + 2 * runner.job.commit_window
+        self._trial = decode(begun.states.get(TRIAL, b"[0, 0]"))
 
     async def run(self) -> bool:
         """Return True when the producer completed, False when the loop has to stop."""
         runner, step = self._runner, self._step
-        iterations, window, scope = runner.iterations, runner.iterations.window, runner.scope
-        prefix = scope.item_id(0)[:-1]
-        walk, first, node = iterations.engine.walk, step.next, step.node
-        context = ExecutionContext(scope, _NOTHING)
-        nothing: dict[str, Json] = {}
-        # A chain without state goes the short way: `iterations.run` without its coroutine.
-        short = first is not None and not iterations.stateful
-        alone_until = self._alone_until
+        iterations, window, node = runner.iterations, runner.iterations.window, step.node
+        prefix = runner.scope.item_id(0)[:-1]
+        produce = self._with_context if step.contextual else step.call
+        chain: Chain | None = None
         now = measure_at = 0.0
         while True:
+            measuring = now >= measure_at
+            if measuring:
+                await asyncio.sleep(0)  # a loop that never waits would starve all others
+                step.started_at = now = perf_counter()
+                measure_at = now + MEASURE_EVERY
             if runner.attention and await runner.attend():
                 return False
             if window.full:
                 await window.has_room()
             sequence = iterations.sequence + 1
-            measuring = now >= measure_at
-            if measuring:
-                step.started_at = now = perf_counter()
-                measure_at = now + MEASURE_EVERY
             runner.at_boundary = True
             try:
-                item = await step.call(NodeOutput(f"{prefix}{sequence}", nothing, nothing))
-            except asyncio.CancelledError:
-                self._accept_stop()
-                continue
-            except Exception as error:
+                item = await produce(NodeOutput(f"{prefix}{sequence}", {}, {}))
+            except (Exception, asyncio.CancelledError) as error:
                 await self._failed(error)
+                now = measure_at
                 continue
             finally:
                 runner.at_boundary = False
                 if runner.visit is not None:
                     await runner.visit
             now = perf_counter()
-            if item.__class__ is ExecutionCompleted:
-                return True
-            if measuring:
-                step.measure(step.started_at, now)
-                if self._failures:
-                    self._recover()
-            step.count += 1
-            if not context.clean:
-                context = ExecutionContext(scope, item)
-            context.item = item
-            context.sequence = iterations.sequence = sequence
-            context.cursor = node.state
-            if sequence <= alone_until:
-                await self._run_alone(context, item, now)
-            elif first is None or not short:
-                await iterations.run(context, step, item, now)
-            else:
-                try:
-                    await walk(context, first, item, now)
-                except WALK_FAILURES as error:
-                    context.fail(as_failure(error))
-                if not (context.clean and window.advance(sequence, context.cursor)):
-                    await iterations.settle(context)
+            if measuring or chain is None or type(item) is not NodeOutput:
+                if type(item) is ExecutionCompleted:
+                    return True
+                if measuring:
+                    self._measure(now)
+                await self._run(item, sequence, now)
+                chain = iterations.chain if sequence > self._alone_until else None
+                continue
+            # What follows is `engine.walk` through a chain, without a coroutine for each item.
+            iterations.sequence = sequence
+            output = item
+            try:
+                for call in chain.calls:
+                    output = await call(output)
+                    if output is None:
+                        chain.count_until(call, answered=True)
+                        break
+                else:
+                    chain.count += 1
+            except (Exception, asyncio.CancelledError) as error:
+                await self._settle(item, broken(chain, call, error, output))
+                continue
+            if not window.advance(sequence, node.state):
+                await self._settle(item)
 
-    def _accept_stop(self) -> None:
-        """A stop interrupts a waiting producer: nothing was produced. Others' cancels go on."""
-        task = asyncio.current_task()
-        if not self._runner.stopping or task is None or task.uncancel() > 0:
-            raise asyncio.CancelledError
+    async def _with_context(self, seed: NodeOutput) -> Any:
+        """Call a producer that looks at its context; it has no item yet to stage anything for."""
+        context = StepContext(ExecutionContext(self._runner.scope, seed), self._step.id)
+        return await self._step.call(seed, context)
 
-    def _recover(self) -> None:
-        self._failures = 0
-        self._runner.recovered()
+    def _measure(self, ended: float) -> None:
+        self._step.measure(self._step.started_at, ended)
+        if self._failures:
+            self._failures = 0
+            self._runner.recovered()
 
-    async def _failed(self, error: Exception) -> None:
-        step = self._step
+    async def _run(self, item: Any, sequence: int, now: float) -> None:
+        if item is not None and not isinstance(item, NodeOutput):
+            kind = type(item).__name__
+            await self._failed(TypeError(f"execute returned {kind}, not NodeOutput"))
+            return
+        context = self._context(item, sequence)
+        if sequence <= self._alone_until:
+            await self._run_alone(context, item, now)
+        else:
+            await self._runner.iterations.run(context, self._step, item, now)
+
+    async def _settle(self, item: NodeOutput, failure: BaseException | None = None) -> None:
+        iterations = self._runner.iterations
+        context = self._context(item, iterations.sequence)
+        if isinstance(failure, NodeFailed):
+            context.fail(failure)
+        elif failure is not None:
+            raise failure
+        await iterations.settle(context)
+
+    def _context(self, item: NodeOutput | None, sequence: int) -> ExecutionContext:
+        scope = self._runner.scope
+        context = ExecutionContext(scope, item or NodeOutput(scope.item_id(sequence), {}))
+        context.sequence = self._runner.iterations.sequence = sequence
+        context.cursor = self._step.node.state
+        return context
+
+    async def _failed(self, error: BaseException) -> None:
+        """Wait before the producer is called again; at once if it was only interrupted."""
+        runner, step = self._runner, self._step
+        step.ended_at = perf_counter()
+        if isinstance(error, asyncio.CancelledError):
+            if runner.was_interrupted():
+                return
+            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise error
         self._failures += 1
         step.failed += 1
         step.last_error = f"{type(error).__name__}: {error}"[:500]
-        self._runner.degrade(step.last_error)
-        await self._runner.sleep(min(2.0 ** (self._failures - 1), _BACKOFF_MAX))
+        runner.degrade(step.last_error)
+        await runner.sleep(min(2.0 ** (self._failures - 1), _BACKOFF_MAX))
 
-    async def _run_alone(self, context: ExecutionContext, item: NodeOutput, now: float) -> None:
-        iterations = self._runner.iterations
-        context.deliveries = self._crashes + 1
-        if self._crashes >= self._runner.job.max_deliveries:
+    async def _run_alone(
+        self, context: ExecutionContext, item: NodeOutput | None, now: float
+    ) -> None:
+        runner, iterations = self._runner, self._runner.iterations
+        tried_at, tries = self._trial
+        tries = tries if tried_at == context.sequence else 0
+        if tries >= runner.job.max_deliveries:
+            context.deliveries = tries
             context.failure_reason = "worker_lost"
-            context.deliveries = self._crashes
-            context.fail(_lost(item))
+            context.fail(_lost(context.item))
             await iterations.settle(context, iterations.states())
         else:
+            context.deliveries = tries + 1
+            await iterations.window.note(TRIAL, [context.sequence, tries + 1])
             await iterations.run(context, self._step, item, now)
-        self._crashes = 0
         await iterations.window.flush()
 
 
@@ -140,6 +178,7 @@ class QueueSource:
         self._queues = [queue]
         self._lease = runner.job.lease
         self._store = runner.job.store
+        self._breathe_at = 0.0
 
     async def run(self) -> bool:
         """Return True when nothing can come any more, False when the loop has to stop."""
@@ -147,16 +186,15 @@ class QueueSource:
             return False
         runner = self._runner
         window = runner.iterations.window
+        outages = runner.outages
         while True:
             if runner.attention and await runner.attend():
                 return False
-            if window.full:
-                await window.has_room()
             window.kick()
-            outages = runner.outages
             entries = await self._read()
             if runner.outages != outages:
-                entries = [*await self._handed_out_unheard(), *entries]
+                outages = runner.outages
+                entries = await self._handed_out()
             if entries:
                 if not await self._run_all(entries):
                     return False
@@ -176,12 +214,15 @@ class QueueSource:
                 await runner.visit
         return found or ()
 
-    async def _handed_out_unheard(self) -> Sequence[Entry]:
-        """Return entries that a read took whose answer was lost: they are pending with this slot,
-        and nothing that was heard of is, once all of it is committed."""
-        runner = self._runner
-        await runner.iterations.window.flush()
-        return await runner.patiently(lambda: self._store.pending(self._lease, self._queues)) or ()
+    async def _handed_out(self) -> Sequence[Entry]:
+        """Return all that is pending, once nothing else is in hand: the answer to a read may have
+        been lost with the connection, and its entries would wait until the next start."""
+        await self._runner.iterations.window.flush()
+        return await self._pending()
+
+    async def _pending(self) -> Sequence[Entry]:
+        found = await self._runner.patiently(lambda: self._store.pending(self._lease, self._queues))
+        return found or ()
 
     async def _exhausted(self) -> bool:
         runner = self._runner
@@ -198,24 +239,31 @@ class QueueSource:
         )
 
     async def _run_all(self, entries: Sequence[Entry]) -> bool:
-        runner = self._runner
-        window = runner.iterations.window
         for entry in entries:
-            if runner.attention and await runner.attend():
+            if not await self._may_begin():
                 return False
-            if window.full:
-                await window.has_room()
             await self._run(entry)
         return True
 
-    async def _recover(self) -> bool:
+    async def _may_begin(self) -> bool:
+        """Wait until another iteration may begin; False when the loop has to stop."""
         runner = self._runner
-        pending = await runner.patiently(lambda: self._store.pending(self._lease, self._queues))
-        for entry in pending or ():
-            if runner.attention and await runner.attend():
+        now = perf_counter()
+        if now >= self._breathe_at:
+            await asyncio.sleep(0)  # as in ProducerSource
+            self._breathe_at = now + MEASURE_EVERY
+        if runner.attention and await runner.attend():
+            return False
+        if runner.iterations.window.full:
+            await runner.iterations.window.has_room()
+        return True
+
+    async def _recover(self) -> bool:
+        for entry in await self._pending():
+            if not await self._may_begin():
                 return False
             await self._run_again(entry)
-        return pending is not None
+        return True
 
     async def _run_again(self, entry: Entry) -> None:
         runner = self._runner
@@ -230,17 +278,16 @@ class QueueSource:
             await runner.iterations.window.flush()
 
     async def _give_up(self, entry: Entry) -> None:
-        context = self._context(entry, self._open(entry) or NodeOutput(entry.id, {}))
+        context = self._context(entry, self._open(entry) or _unreadable(entry))
         context.failure_reason = "worker_lost"
         context.fail(_lost(context.item))
         await self._runner.iterations.settle(context, self._runner.iterations.states())
 
     async def _run(self, entry: Entry) -> None:
         iterations, step = self._runner.iterations, self._runner.producer
-        step.count += 1
         item = self._open(entry)
         if item is None:
-            context = self._context(entry, NodeOutput(entry.id, {}))
+            context = self._context(entry, _unreadable(entry))
             context.failure_reason = "invalid_payload"
             context.fail(NodeFailed("the entry is no envelope", node_id=step.id))
             await iterations.settle(context, iterations.states())
@@ -264,8 +311,13 @@ class QueueSource:
             return None
 
 
+def _unreadable(entry: Entry) -> NodeOutput:
+    """Return an item that shows what an entry holds that is no envelope."""
+    raw = entry.body[:_RAW_LIMIT].decode(errors="backslashreplace").replace("\0", "\\0")
+    return NodeOutput(entry.id, {"raw": raw})
+
+
 def _lost(item: NodeOutput) -> NodeFailed:
-    failure = NodeFailed(
+    return NodeFailed(
         "its worker died each time it was handed out", error_type="WorkerLost", node_input=item
     )
-    return failure

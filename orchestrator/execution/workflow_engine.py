@@ -9,11 +9,10 @@ from typing import Any
 from nodes.contract import DEFAULT_PORT, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeFailed, OrchestratorError, StepLimitExceeded
 from orchestrator.execution.context import ExecutionContext, Join, StepContext
-from orchestrator.execution.plan import MEASURE_EVERY, Plan, Route, Step
+from orchestrator.execution.plan import MEASURE_EVERY, Call, Chain, Plan, Route, Step
 
 _TRACE_LIMIT = 8_000
 Ready = list[tuple[Step, NodeOutput]]
-Walk = Coroutine[Any, Any, None]
 
 
 class WorkflowEngine:
@@ -21,8 +20,10 @@ class WorkflowEngine:
 
     def __init__(self, plan: Plan) -> None:
         self._steps = plan.steps
+        # The event loop itself keeps only weak references to tasks.
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def execute(self, context: ExecutionContext, start_node_id: str) -> Walk:
+    async def execute(self, context: ExecutionContext, start_node_id: str) -> None:
         """Run a node on the context's item, and everything downstream of it.
 
         Returns when all but background work has ended; `context.done` tells about that.
@@ -31,54 +32,92 @@ class WorkflowEngine:
             NodeFailed: a node raised; it names the node, its input and the trace.
             StepLimitExceeded: a cycle was followed too often.
         """
-        return self.walk(context, self._steps[start_node_id], context.item, perf_counter())
+        await self.walk(context, self._steps[start_node_id], context.item, perf_counter())
+        await self.finish(context)
 
-    def follow(
+    async def follow(
         self, context: ExecutionContext, step: Step, output: NodeOutput | None, now: float
-    ) -> Walk:
+    ) -> None:
         """Go on behind a step that has already given its output; else like `execute`.
 
         Args:
             now: a reading of `perf_counter` that the caller has at hand.
         """
         if step.next is not None and output is not None:
-            return self.walk(context, step.next, output, now)
-        return self._branch(context, self._leave(context, step, output, DEFAULT_PORT))
+            await self.walk(context, step.next, output, now)
+        else:
+            await self._branch(context, self._leave(context, step, output, DEFAULT_PORT))
+        if context.joins:
+            await self.finish(context)
+
+    async def finish(self, context: ExecutionContext) -> None:
+        """Run the joins that wait for edges which nothing can take any more: a round of a cycle
+        that is not gone leaves them open. While background work goes on, it may still take them.
+        """
+        while context.joins and not context.tasks:
+            node_id = min(context.joins, key=self._rank)
+            step, join = self._steps[node_id], context.joins.pop(node_id)
+            item = merge(join.live())
+            if item is not None:
+                await self._branch(context, [(step, item)])
+            else:
+                await self._branch(context, self._leave(context, step, None, DEFAULT_PORT))
+
+    def finish_behind(self, context: ExecutionContext) -> None:
+        """Do what `finish` does, in the background."""
+        self._spawn(context, self.finish(context))
+
+    def _rank(self, node_id: str) -> tuple[int, int]:
+        return self._steps[node_id].rank
+
+    def _spawn(self, context: ExecutionContext, work: Coroutine[Any, Any, None]) -> None:
+        task = context.spawn(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cut off what goes on in the background."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def walk(
         self, context: ExecutionContext, step: Step, item: NodeOutput, now: float
     ) -> None:
-        """Run a step on an item, and everything downstream of it; see `execute`."""
+        """Run a step on an item, and all that is downstream of it but waiting joins."""
         output: NodeOutput | None
         while True:
             chain = step.chain
             if chain is not None and now < chain.measure_at:
+                output = item
                 try:
-                    for step in chain.steps:
-                        output = await step.call(item)
+                    for call in chain.calls:
+                        output = await call(output)
                         if output is None:
                             break
-                        item = output
-                except Exception as error:
-                    chain.count_until(step, inclusive=False)
-                    raise _failure(step, error, item) from error
-                if output is None:
-                    chain.count_until(step, inclusive=True)
-                else:
+                except (Exception, asyncio.CancelledError) as error:
+                    raise broken(chain, call, error, output) from error
+                if output is not None:
                     chain.count += 1
+                else:
+                    chain.count_until(call, answered=True)
+                step = chain.last
+                if not step.routes:
+                    return
+                now = perf_counter()
             else:
                 if chain is not None:
                     chain.measure_at = now + MEASURE_EVERY
                 output, now = await self._step(context, step, item, now)
+                if not step.routes:
+                    return
             if step.next is not None and output is not None:
                 step, item = step.next, output
                 continue
-            if not step.routes:
-                return
-            port = _port(step, item) if step.conditional else DEFAULT_PORT
+            port = _port(step, item, output) if step.conditional else DEFAULT_PORT
             ready = self._leave(context, step, output, port)
-            if step.background:
-                context.spawn(self._branch(context, ready))
+            if step.background and ready:
+                self._spawn(context, self._branch(context, ready))
                 return
             if len(ready) != 1:
                 await self._branch(context, ready)
@@ -97,8 +136,8 @@ class WorkflowEngine:
                 output = await step.call(item, StepContext(context, step.id))
             else:
                 output = await step.call(item)
-        except Exception as error:
-            raise _failure(step, error, item) from error
+        except (Exception, asyncio.CancelledError) as error:
+            raise failure_at(step, error, item) from error
         ended = perf_counter()
         step.measure(begun, ended)
         step.count += 1
@@ -124,7 +163,7 @@ class WorkflowEngine:
         """Send an output along the edges of a port and tell which steps are ready to run.
 
         An edge that is not taken is dead, and so is everything that only dead edges lead to: a
-        join waits for its live edges only.
+        join waits for its live edges only. What leads out of a cycle is open until its last round.
         """
         ready: Ready = []
         leaving: list[tuple[Step, NodeOutput | None, str]] = [(step, output, port)]
@@ -136,6 +175,8 @@ class WorkflowEngine:
                     if item is not None:
                         _count_step(context, route)
                         ready.append((route.target, item))
+                    continue
+                if item is None and route.leaving:
                     continue
                 arrived, merged = _arrive(context, route, item)
                 if not arrived:
@@ -155,7 +196,7 @@ def _taken(route: Route, step: Step, output: NodeOutput, port: str) -> bool:
     try:
         return route.condition(output.data)
     except Exception as error:
-        raise _failure(step, error, output) from error
+        raise failure_at(step, error, output) from error
 
 
 def _arrive(
@@ -170,12 +211,14 @@ def _arrive(
     join = context.joins.get(target.id)
     if join is None:
         join = context.joins[target.id] = Join(target.arrivals)
-    join.items[route.place] = item
-    join.undecided -= 1
-    if join.undecided:
-        return False, None
-    del context.joins[target.id]
-    return True, merge([found for found in join.items if found is not None])
+    try:
+        join.put(route.place, item)
+        if not join.decided:
+            return False, None
+        del context.joins[target.id]
+        return True, merge(join.live())
+    except Exception as error:
+        raise failure_at(target, error, item) from error
 
 
 def merge(items: Sequence[NodeOutput]) -> NodeOutput | None:
@@ -199,16 +242,28 @@ def _count_step(context: ExecutionContext, route: Route) -> None:
         raise StepLimitExceeded(context.scope.max_steps, tuple(context.path))
 
 
-def _port(step: Step, item: NodeOutput) -> str:
+def _port(step: Step, item: NodeOutput, output: NodeOutput | None) -> str:
     port = chosen_port.get()
     if port is None:
-        error = LookupError(f"{step.type} chose no output port")
-        raise _failure(step, error, item)
+        if output is None:
+            return DEFAULT_PORT
+        raise failure_at(step, LookupError(f"{step.type} chose no output port"), item)
     return port
 
 
-def _failure(step: Step, error: Exception, item: NodeOutput) -> NodeFailed:
-    """Return the error as NodeFailed with its place, and count it."""
+def broken(chain: Chain, call: Call, error: BaseException, item: Any) -> BaseException:
+    """Return what a call in a chain raised as the failure of its step."""
+    return failure_at(chain.count_until(call, answered=False), error, item)
+
+
+def failure_at(step: Step, error: BaseException, item: Any) -> BaseException:
+    """Return the error as NodeFailed with its place, and count it.
+
+    A cancellation of the task itself stays one; one that the node let out is a failure like others.
+    """
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        return error
     step.failed += 1
     step.ended_at = perf_counter()
     if isinstance(error, NodeFailed):
