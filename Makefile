@@ -22,7 +22,7 @@ define install
 	&& cat requirements.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
-.PHONY: run test check bench faults clean venv venv-dev
+.PHONY: run test check bench faults clean venv venv-bench venv-dev
 
 run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 	@exec $(BIN)/python manage.py up
@@ -37,7 +37,7 @@ check: venv-dev ## style, types, layers, migrations
 	$(BIN)/lint-imports
 	SECRET_KEY=check DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 
-bench: venv-dev ## the measurements of bench/
+bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/chain.py
 
 faults: venv-dev ## the tests that kill, pause or cut off processes
@@ -48,6 +48,9 @@ clean: ## what was built; the data folder stays
 
 venv:
 	$(call install,requirements.txt,the pinned packages)
+
+venv-bench:
+	$(call install,requirements-bench.txt,what is measured beside us)
 
 venv-dev:
 	$(call install,requirements-dev.txt,what tests and checks need)

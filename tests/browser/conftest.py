@@ -15,7 +15,7 @@ FLAGS = (
 ).split()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     """Chromium; skips without one, fails under REQUIRE_ALL."""
     binary = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -24,7 +24,8 @@ def browser():
         if os.environ.get("REQUIRE_ALL"):
             pytest.fail(reason)
         pytest.skip(reason)
-    # Not by pytest-playwright, which breaks pytest-asyncio in the same process.
+    # Not by pytest-playwright, which breaks pytest-asyncio in the same process; and not for the
+    # whole session, because its event loop would be in the way of asynchronous tests.
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -33,7 +34,7 @@ def browser():
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployment(browser, redis_server, tmp_path_factory):
     """A deployment with a runner; `redis_server` only says whether there is a server at all."""
     with closing(Deployment(tmp_path_factory.mktemp("deployment"))) as deployed:
