@@ -1,7 +1,23 @@
-"""What can be seen of running workflows: frozen events, each with its JSON form."""
+"""What can be seen of running workflows: states, and frozen events with their JSON form."""
 
+import enum
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
+
+
+class LoopState(enum.StrEnum):
+    """What one copy of a loop does; every state may come with a reason."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    DEGRADED = "degraded"
+    STOPPED = "stopped"
+    COMPLETED = "completed"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

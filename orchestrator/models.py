@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from orchestrator.events import LoopState
+
 
 class Workflow(models.Model):
     """A workflow, and what an operator wants of it. Its id is a slug of its first name."""
@@ -80,17 +82,7 @@ class Runner(models.Model):
 class LoopSlot(models.Model):
     """The right to run one copy of a loop. `token` only ever rises."""
 
-    class State(models.TextChoices):
-        PENDING = "pending"
-        STARTING = "starting"
-        RUNNING = "running"
-        BLOCKED = "blocked"
-        PAUSED = "paused"
-        DRAINING = "draining"
-        DEGRADED = "degraded"
-        STOPPED = "stopped"
-        COMPLETED = "completed"
-        FAILED = "failed"
+    State = LoopState
 
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="slots")
     loop = models.CharField(max_length=200)
@@ -100,7 +92,11 @@ class LoopSlot(models.Model):
         Runner, null=True, blank=True, on_delete=models.SET_NULL, related_name="slots"
     )
     token = models.PositiveBigIntegerField(default=0)
-    state = models.CharField(max_length=16, choices=State, default=State.PENDING)
+    state = models.CharField(
+        max_length=16,
+        choices=[(state.value, state.name.title()) for state in LoopState],
+        default=LoopState.PENDING,
+    )
     reason = models.CharField(max_length=500, blank=True)
     isolated = models.BooleanField(default=False)
     changed_at = models.DateTimeField(auto_now=True)

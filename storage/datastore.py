@@ -51,10 +51,11 @@ class MemoryDataStore(DataStore):
 
 class RedisDataStore(DataStore):
     def __init__(self, url: str) -> None:
-        from storage import redis
+        from storage import redis, redis_client
 
         self._redis = redis
-        self._client = redis.connect(url)
+        self._check = redis_client.check_server
+        self._client = redis_client.connect(url)
         self.queue = redis.RedisQueueStore(self._client)
         self.cache = redis.RedisCacheStore(self._client)
         self.feed = redis.RedisFeed(self._client)
@@ -63,7 +64,7 @@ class RedisDataStore(DataStore):
         return self._redis.RedisChannel(self._client, run)
 
     async def check(self) -> None:
-        await self._redis.check_server(self._client)
+        await self._check(self._client)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -1,30 +1,17 @@
 """The stores on a Redis-protocol server (Redis 7.0, Valkey 7.2 or newer).
 
 A queue is a stream with one consumer group; the entry is deleted when it is committed. All keys
-of a workflow share one hash slot, so that one script can touch them. The client never retries a
-write by itself: a repeated `XADD` would be a second entry. Commits are repeated by their number.
+of a workflow share one hash slot, so that one script can touch them. Commits are repeated by their
+number.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from functools import wraps
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import redis.asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    ClusterDownError,
-    MasterDownError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
-from orchestrator.exceptions import LeaseLost, StoreRefused, StoreUnavailable
+from orchestrator.exceptions import LeaseLost, StoreUnavailable
 from storage.base import (
     DEAD_LETTERS,
     DEAD_LETTERS_LIMIT,
@@ -41,83 +28,11 @@ from storage.base import (
     QueueStore,
     SlotState,
 )
+from storage.redis_client import Client, Keys, translated
 
 _LUA = Path(__file__).with_name("lua")
 _GROUP = "loop"
 _STATE = b"node:"
-# redis-py cuts the code off the text of those errors that it has a class for.
-_NOT_READY = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError)
-_NOT_READY_CODES = ("BUSY ", "MISCONF", "NOREPLICAS")
-"""It is there and refuses writes: a script runs, its disk is full, its replicas are gone."""
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-Client = Any
-"""redis-py's client; its own types cover neither its byte replies nor its scripts."""
-
-
-def connect(url: str) -> Client:
-    """Return a client; a blocking read takes a connection of its own from the pool."""
-    return aioredis.Redis.from_url(
-        url,
-        max_connections=10_000,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=5,
-        socket_connect_timeout=2,
-        health_check_interval=15,
-    )
-
-
-def _translated(
-    method: Callable[_P, Coroutine[Any, Any, _T]],
-) -> Callable[_P, Coroutine[Any, Any, _T]]:
-    """Raise StoreUnavailable for what says that the server is away."""
-
-    @wraps(method)
-    async def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            return await method(*args, **kwargs)
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise StoreUnavailable(f"Redis is away: {error}") from error
-        except ResponseError as error:
-            if isinstance(error, _NOT_READY) or str(error).startswith(_NOT_READY_CODES):
-                raise StoreUnavailable(f"Redis is not ready: {error}") from error
-            raise
-
-    return call
-
-
-async def check_server(client: Client) -> None:
-    """Refuse a server that is too old for the commit script.
-
-    Raises:
-        StoreRefused: naming the version found.
-        StoreUnavailable: the server is away.
-    """
-    try:
-        info = await client.info("server")
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis is away: {error}") from error
-    name, floor = ("valkey", (7, 2)) if "valkey_version" in info else ("redis", (7, 0))
-    version = str(info[f"{name}_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < floor:
-        raise StoreRefused(f"{name} {version} is too old: {floor[0]}.{floor[1]} is the floor")
-
-
-class _Keys:
-    """The keys of one workflow."""
-
-    def __init__(self, workflow: str) -> None:
-        self.prefix = f"wo:{{wf:{workflow}}}:"
-        self.fence = f"{self.prefix}fence"
-        self.completed = f"{self.prefix}completed"
-        self.dead = f"{self.prefix}dead"
-        self.latest = f"{self.prefix}latest"
-
-    def slot(self, name: str) -> str:
-        return f"{self.prefix}slot:{name}"
-
-    def queue(self, name: str) -> str:
-        return f"{self.prefix}q:{name}"
 
 
 class RedisQueueStore(QueueStore):
@@ -133,9 +48,9 @@ class RedisQueueStore(QueueStore):
         self._commit = register("#!lua\n" + source["commit"])
         self._commit_sink = register("#!lua flags=allow-oom\n" + source["commit"])
 
-    @_translated
+    @translated
     async def begin(self, lease: Lease, activation: int) -> SlotState:
-        keys = _Keys(lease.workflow)
+        keys = Keys(lease.workflow)
         reply = await self._begin(
             keys=[keys.fence, keys.slot(lease.name), keys.completed],
             args=[lease.name, lease.token, activation],
@@ -156,20 +71,20 @@ class RedisQueueStore(QueueStore):
             crashes=crashes,
         )
 
-    @_translated
+    @translated
     async def end(self, lease: Lease, queues: Sequence[str]) -> None:
-        keys = _Keys(lease.workflow)
+        keys = Keys(lease.workflow)
         await self._end(
             keys=[keys.fence, keys.slot(lease.name), *(keys.queue(queue) for queue in queues)],
             args=[lease.name, lease.token, lease.slot],
         )
 
-    @_translated
+    @translated
     async def put(self, workflow: str, queue: str, body: bytes) -> str:
-        reply = await self._client.xadd(_Keys(workflow).queue(queue), {"b": body})
+        reply = await self._client.xadd(Keys(workflow).queue(queue), {"b": body})
         return str(reply.decode())
 
-    @_translated
+    @translated
     async def read(
         self, lease: Lease, queues: Sequence[str], count: int, wait: float
     ) -> list[Entry]:
@@ -182,7 +97,7 @@ class RedisQueueStore(QueueStore):
         self, lease: Lease, queues: Sequence[str], count: int
     ) -> tuple[list[Entry], dict[str, bytes]]:
         """Return new entries, and up to where each stream is read."""
-        keys = _Keys(lease.workflow)
+        keys = Keys(lease.workflow)
         streams = [keys.queue(queue) for queue in queues]
         reply = await self._read(
             keys=[keys.fence, *streams], args=[lease.name, lease.token, lease.slot, count]
@@ -198,9 +113,9 @@ class RedisQueueStore(QueueStore):
         block = max(1, int(wait * 1000))
         return bool(await self._client.xread(dict(places), count=1, block=block))
 
-    @_translated
+    @translated
     async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
-        keys = _Keys(lease.workflow)
+        keys = Keys(lease.workflow)
         found: list[Entry] = []
         for queue in queues:
             stream = keys.queue(queue)
@@ -226,18 +141,18 @@ class RedisQueueStore(QueueStore):
                     )
         return found
 
-    @_translated
+    @translated
     async def redeliver(self, lease: Lease, entry: Entry) -> Entry:
         await self._client.xclaim(
-            _Keys(lease.workflow).queue(entry.queue), _GROUP, str(lease.slot), 0, [entry.id]
+            Keys(lease.workflow).queue(entry.queue), _GROUP, str(lease.slot), 0, [entry.id]
         )
         return Entry(
             queue=entry.queue, id=entry.id, body=entry.body, deliveries=entry.deliveries + 1
         )
 
-    @_translated
+    @translated
     async def commit(self, lease: Lease, commit: Commit) -> CommitResult:
-        keys = _Keys(lease.workflow)
+        keys = Keys(lease.workflow)
         named = [queue for queue, _ in commit.outputs] + [queue for queue, _ in commit.acks]
         queues = list(dict.fromkeys(named))
         place = {queue: index for index, queue in enumerate(queues, start=5)}
@@ -263,11 +178,11 @@ class RedisQueueStore(QueueStore):
             return CommitResult(Outcome.FULL, ("the server's memory",))
         return _result([part.decode() for part in reply], queues)
 
-    @_translated
+    @translated
     async def exhausted(
         self, workflow: str, queues: Sequence[str], writers: Sequence[str], activation: int
     ) -> bool:
-        keys = _Keys(workflow)
+        keys = Keys(workflow)
         return bool(
             await self._exhausted(
                 keys=[keys.completed, *(keys.queue(queue) for queue in queues)],
@@ -275,37 +190,37 @@ class RedisQueueStore(QueueStore):
             )
         )
 
-    @_translated
+    @translated
     async def completed(self, workflow: str) -> dict[str, int]:
-        marks = await self._client.hgetall(_Keys(workflow).completed)
+        marks = await self._client.hgetall(Keys(workflow).completed)
         return {name.decode(): int(activation) for name, activation in marks.items()}
 
-    @_translated
+    @translated
     async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:
-        keys = _Keys(workflow)
+        keys = Keys(workflow)
         async with self._client.pipeline(transaction=False) as pipe:
             for queue in queues:
                 pipe.xlen(keys.queue(queue))
             return dict(zip(queues, await pipe.execute(), strict=True))
 
-    @_translated
+    @translated
     async def peek(self, workflow: str, queue: str, count: int) -> list[Entry]:
-        rows = await self._client.xrange(_Keys(workflow).queue(queue), count=count)
+        rows = await self._client.xrange(Keys(workflow).queue(queue), count=count)
         return [Entry(queue=queue, id=row[0].decode(), body=row[1][b"b"]) for row in rows]
 
-    @_translated
+    @translated
     async def dead(self, workflow: str, count: int) -> list[Entry]:
-        rows = await self._client.xrange(_Keys(workflow).dead, count=count)
+        rows = await self._client.xrange(Keys(workflow).dead, count=count)
         return [Entry(queue=DEAD_LETTERS, id=row[0].decode(), body=row[1][b"b"]) for row in rows]
 
-    @_translated
+    @translated
     async def forget_dead(self, workflow: str, ids: Sequence[str]) -> None:
         if ids:
-            await self._client.xdel(_Keys(workflow).dead, *ids)
+            await self._client.xdel(Keys(workflow).dead, *ids)
 
-    @_translated
+    @translated
     async def forget(self, workflow: str) -> None:
-        pattern = _Keys(workflow).prefix.replace("[", "\\[") + "*"
+        pattern = Keys(workflow).prefix.replace("[", "\\[") + "*"
         keys = [key async for key in self._client.scan_iter(match=pattern, count=1000)]
         if keys:
             await self._client.unlink(*keys)
@@ -322,16 +237,16 @@ class RedisCacheStore(CacheStore):
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    @_translated
+    @translated
     async def get(self, key: str) -> bytes | Missing:
         value = await self._client.get(f"wo:cache:{key}")
         return MISSING if value is None else bytes(value)
 
-    @_translated
+    @translated
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         await self._client.set(f"wo:cache:{key}", value, px=max(1, int(ttl * 1000)))
 
-    @_translated
+    @translated
     async def delete(self, key: str) -> bool:
         return bool(await self._client.delete(f"wo:cache:{key}"))
 
@@ -341,33 +256,33 @@ class RedisChannel(Channel):
         self._client = client
         self._prefix = f"wo:{{run:{run}}}:"
 
-    @_translated
+    @translated
     async def get(self, key: str) -> bytes | Missing:
         value = await self._client.get(self._prefix + key)
         return MISSING if value is None else bytes(value)
 
-    @_translated
+    @translated
     async def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
         px = None if ttl is None else max(1, int(ttl * 1000))
         await self._client.set(self._prefix + key, value, px=px)
 
-    @_translated
+    @translated
     async def append(self, key: str, value: bytes) -> int:
         return int(await self._client.rpush(self._prefix + key, value))
 
-    @_translated
+    @translated
     async def items(self, key: str) -> list[bytes]:
         return list(await self._client.lrange(self._prefix + key, 0, -1))
 
-    @_translated
+    @translated
     async def add(self, key: str, amount: int = 1) -> int:
         return int(await self._client.incrby(self._prefix + key, amount))
 
-    @_translated
+    @translated
     async def delete(self, key: str) -> bool:
         return bool(await self._client.delete(self._prefix + key))
 
-    @_translated
+    @translated
     async def keys(self) -> list[str]:
         found = [key async for key in self._client.scan_iter(match=f"{self._prefix}*", count=1000)]
         return sorted(key.decode().removeprefix(self._prefix) for key in found)
@@ -377,20 +292,20 @@ class RedisFeed(Feed):
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    @_translated
+    @translated
     async def publish(
         self, workflow: str, latest: Mapping[str, bytes], events: Sequence[bytes]
     ) -> None:
         async with self._client.pipeline(transaction=False) as pipe:
             if latest:
-                pipe.hset(_Keys(workflow).latest, mapping=dict(latest))
+                pipe.hset(Keys(workflow).latest, mapping=dict(latest))
             for event in events:
                 pipe.publish(f"wo:feed:{workflow}", event)
             await pipe.execute()
 
-    @_translated
+    @translated
     async def latest(self, workflow: str) -> dict[str, bytes]:
-        fields = await self._client.hgetall(_Keys(workflow).latest)
+        fields = await self._client.hgetall(Keys(workflow).latest)
         return {name.decode(): value for name, value in fields.items()}
 
     async def subscribe(self) -> AsyncIterator[tuple[str, bytes]]:

@@ -1,13 +1,13 @@
 """FlowRunner: one slot of a production loop, from its first item to its clean end."""
 
 import asyncio
-import enum
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nodes.contract import Node
+from orchestrator.events import LoopState
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.execution.commit import Abandoned, CommitWindow
 from orchestrator.execution.committer import Committer, heed_cancellation
@@ -25,19 +25,6 @@ _T = TypeVar("_T")
 _WAIT_MIN, _WAIT_MAX = 0.1, 2.0
 _WAITS = ("queue_full", "dead_letters_full", "redis_down")
 """Reasons for which commits wait."""
-
-
-class LoopState(enum.StrEnum):
-    PENDING = "pending"
-    STARTING = "starting"
-    RUNNING = "running"
-    BLOCKED = "blocked"
-    PAUSED = "paused"
-    DRAINING = "draining"
-    DEGRADED = "degraded"
-    STOPPED = "stopped"
-    COMPLETED = "completed"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

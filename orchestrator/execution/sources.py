@@ -53,9 +53,7 @@ class ProducerSource:
         while True:
             measuring = now >= measure_at
             if measuring:
-                await asyncio.sleep(0)  # a loop that never waits would starve all others
-                step.started_at = now = perf_counter()
-                measure_at = now + MEASURE_EVERY
+                measure_at = await self._begin_measuring() + MEASURE_EVERY
             if runner.attention and await runner.attend():
                 return False
             if window.full:
@@ -76,14 +74,11 @@ class ProducerSource:
             if measuring or chain is None or type(item) is not NodeOutput:
                 if type(item) is ExecutionCompleted:
                     return True
-                if measuring:
-                    self._measure(now)
-                await self._run(item, sequence, now)
+                await self._run(item, sequence, now, measuring)
                 chain = iterations.chain if sequence > self._alone_until else None
                 continue
             # What follows is `engine.walk` through a chain, without a coroutine for each item.
-            iterations.sequence = sequence
-            output = item
+            iterations.sequence, output = sequence, item
             try:
                 for call in chain.calls:
                     output = await call(output)
@@ -103,13 +98,20 @@ class ProducerSource:
         context = StepContext(ExecutionContext(self._runner.scope, seed), self._step.id)
         return await self._step.call(seed, context)
 
+    async def _begin_measuring(self) -> float:
+        await asyncio.sleep(0)  # a loop that never waits would starve all others
+        self._step.started_at = now = perf_counter()
+        return now
+
     def _measure(self, ended: float) -> None:
         self._step.measure(self._step.started_at, ended)
         if self._failures:
             self._failures = 0
             self._runner.recovered()
 
-    async def _run(self, item: Any, sequence: int, now: float) -> None:
+    async def _run(self, item: Any, sequence: int, now: float, measuring: bool) -> None:
+        if measuring:
+            self._measure(now)
         if item is not None and not isinstance(item, NodeOutput):
             kind = type(item).__name__
             await self._failed(TypeError(f"execute returned {kind}, not NodeOutput"))

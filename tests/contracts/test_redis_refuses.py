@@ -5,7 +5,7 @@ import pytest
 from orchestrator.exceptions import StoreUnavailable
 from storage.base import Outcome
 from storage.datastore import open_store
-from storage.redis import connect
+from storage.redis_client import connect
 from tests.contracts.test_queue_store import commit, lease
 
 

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from nodes.contract import ExecutionCompleted
+from orchestrator.events import LoopState
 from orchestrator.exceptions import LeaseLost, NodeFailed, OrchestratorError
 from orchestrator.execution import sources
-from orchestrator.execution.runner import LoopState
 from tests.integration.loops import House, counter, line, part, queue, sink
 from tests.waiting import until
 

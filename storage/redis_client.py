@@ -1,0 +1,98 @@
+"""The connection to a Redis-protocol server: the client, its errors as ours, and the keys.
+
+The client never retries a write by itself: a repeated `XADD` would be a second entry.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from orchestrator.exceptions import StoreRefused, StoreUnavailable
+
+# redis-py cuts the code off the text of those errors that it has a class for.
+_NOT_READY = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError)
+_NOT_READY_CODES = ("BUSY ", "MISCONF", "NOREPLICAS")
+"""It is there and refuses writes: a script runs, its disk is full, its replicas are gone."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+Client = Any
+"""redis-py's client; its own types cover neither its byte replies nor its scripts."""
+
+
+def connect(url: str) -> Client:
+    """Return a client; a blocking read takes a connection of its own from the pool."""
+    return aioredis.Redis.from_url(
+        url,
+        max_connections=10_000,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        health_check_interval=15,
+    )
+
+
+def translated(
+    method: Callable[_P, Coroutine[Any, Any, _T]],
+) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Raise StoreUnavailable for what says that the server is away."""
+
+    @wraps(method)
+    async def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return await method(*args, **kwargs)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            raise StoreUnavailable(f"Redis is away: {error}") from error
+        except ResponseError as error:
+            if isinstance(error, _NOT_READY) or str(error).startswith(_NOT_READY_CODES):
+                raise StoreUnavailable(f"Redis is not ready: {error}") from error
+            raise
+
+    return call
+
+
+async def check_server(client: Client) -> None:
+    """Refuse a server that is too old for the commit script.
+
+    Raises:
+        StoreRefused: naming the version found.
+        StoreUnavailable: the server is away.
+    """
+    try:
+        info = await client.info("server")
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis is away: {error}") from error
+    name, floor = ("valkey", (7, 2)) if "valkey_version" in info else ("redis", (7, 0))
+    version = str(info[f"{name}_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < floor:
+        raise StoreRefused(f"{name} {version} is too old: {floor[0]}.{floor[1]} is the floor")
+
+
+class Keys:
+    """The keys of one workflow."""
+
+    def __init__(self, workflow: str) -> None:
+        self.prefix = f"wo:{{wf:{workflow}}}:"
+        self.fence = f"{self.prefix}fence"
+        self.completed = f"{self.prefix}completed"
+        self.dead = f"{self.prefix}dead"
+        self.latest = f"{self.prefix}latest"
+
+    def slot(self, name: str) -> str:
+        return f"{self.prefix}slot:{name}"
+
+    def queue(self, name: str) -> str:
+        return f"{self.prefix}q:{name}"
