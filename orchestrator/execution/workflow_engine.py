@@ -54,7 +54,7 @@ class WorkflowEngine:
         """Run the joins that wait for edges which nothing can take any more: a round of a cycle
         that is not gone leaves them open. While background work goes on, it may still take them.
         """
-        while context.joins and not context.tasks:
+        while context.joins and context.tasks <= {asyncio.current_task()}:
             node_id = min(context.joins, key=self._rank)
             step, join = self._steps[node_id], context.joins.pop(node_id)
             item = merge(join.live())

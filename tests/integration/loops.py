@@ -40,13 +40,17 @@ def sink(path: str = "out.jsonl", node_id: str = "sink", **form: Any) -> dict[st
     return part(node_id, "file-writer", {"path": path, **form})
 
 
+def edge(text: str) -> dict[str, Any]:
+    """Return an edge: `a b`, or `a:port b`."""
+    source, target = text.split()
+    source, _, port = source.partition(":")
+    return {"id": text, "source": source, "target": target, "sourceHandle": port or None}
+
+
 def line(*parts: dict[str, Any] | list[dict[str, Any]]) -> dict[str, Any]:
     """Return a workflow whose nodes follow one another."""
     nodes = [node for found in parts for node in (found if isinstance(found, list) else [found])]
-    edges = [
-        {"id": f"{a['id']}-{b['id']}", "source": a["id"], "target": b["id"]}
-        for a, b in pairwise(nodes)
-    ]
+    edges = [edge(f"{a['id']} {b['id']}") for a, b in pairwise(nodes)]
     return {"name": "w", "nodes": nodes, "edges": edges}
 
 

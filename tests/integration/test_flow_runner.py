@@ -6,11 +6,12 @@ import random
 
 import pytest
 
+from nodes.base import ConditionalNode
 from nodes.contract import ExecutionCompleted
 from orchestrator.events import LoopState
-from orchestrator.exceptions import LeaseLost, NodeFailed, OrchestratorError
+from orchestrator.exceptions import LeaseLost, NodeFailed, OrchestratorError, StoreUnavailable
 from orchestrator.execution import sources
-from tests.integration.loops import House, counter, line, part, queue, sink
+from tests.integration.loops import House, counter, edge, line, part, queue, sink
 from tests.waiting import until
 
 
@@ -37,13 +38,22 @@ async def test_a_second_activation_does_it_again(house):
     assert house.values() == [*range(50), *range(50)]
 
 
-async def test_a_reader_waits_for_the_completion_of_this_activation(house):
+async def test_a_reader_waits_for_the_completion_of_this_activation(house, monkeypatch):
+    exhausted = house.store.queue.exhausted
+    answers = []
+
+    async def watched(*args):
+        answers.append(await exhausted(*args))
+        return answers[-1]
+
     workflow = line(counter(5), queue(), sink())
     await house.run(workflow, "in", "r")
+    monkeypatch.setattr(house.store.queue, "exhausted", watched)
     reader = house.start(workflow, "r", token=2, activation=2)
-    await until(lambda: reader.state is LoopState.RUNNING)
+    await until(lambda: answers)
     await house.run(workflow, "in", token=2, activation=2)
     assert await house.ended(reader) == "completed"
+    assert (answers[0], answers[-1]) == (False, True)
     assert house.values() == [*range(5), *range(5)]
 
 
@@ -393,6 +403,41 @@ async def test_background_work_of_a_loop_with_state_runs_alone(house):
     await house.run(workflow)
     assert [rows["count"] for rows in house.rows()] == [3, 3, 1]
     assert await house.dead() == []
+
+
+async def test_background_work_that_was_cut_off_is_not_committed(house):
+    async def cut_off(node, item):
+        if item.data["value"] == 3:
+            asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+        return item
+
+    house.behind(pass_on)
+    house.node(cut_off)
+    workflow = line(counter(), part("b", "pass-on"), part("c", "cut-off"), queue())
+    with pytest.raises(OrchestratorError, match="was cancelled"):
+        await house.ended(house.start(workflow))
+    state = await house.store.queue.begin(house.lease(token=2), 1)
+    assert state.sequence <= 3
+    assert await house.queued_values() == list(range(state.sequence))
+
+
+async def test_a_join_that_waits_for_what_a_cycle_leaves_open_is_part_of_its_iteration(house):
+    async def again(node, item):
+        turn = item.data.get("turn", 0) + 1
+        node.set_output("again" if turn < 3 else "enough")
+        return item.with_data({**item.data, "turn": turn})
+
+    house.behind(pass_on)
+    house.node(again, ConditionalNode, output_ports=("again", "enough", "never"))
+    nodes = [
+        counter(20), part("b", "pass-on"), part("c", "again"), part("j", "debug"),
+        sink("joined.jsonl"),
+    ]  # fmt: skip
+    ends = ["in b", "b c", "c:again c", "c:never j", "in j", "j sink"]
+    workflow = {"name": "w", "nodes": nodes, "edges": [edge(text) for text in ends]}
+    await house.run(workflow)
+    assert house.values("joined.jsonl") == list(range(20))
 
 
 async def test_a_branch_is_counted_once(house):
@@ -867,28 +912,43 @@ async def test_a_stop_while_the_store_is_away_ends_and_loses_nothing(proxied):
     assert house.values() == list(range(300))
 
 
-async def test_a_loop_starts_when_the_store_comes_back(proxied):
-    proxy, house = proxied
-    await proxy.cut()
-    runner = house.start(line(counter(5), sink()))
+async def test_a_stop_of_a_plain_chain_ends_while_the_store_is_away(house, monkeypatch):
+    async def away(*args):
+        raise StoreUnavailable
+
+    house.node(pass_on)
+    runner = house.start(line(counter(), part("a", "pass-on")), commit_window=1)
+    await until(lambda: runner.snapshot()["iterations"])
+    monkeypatch.setattr(house.store.queue, "commit", away)
     await until(lambda: runner.reason == "redis_down")
-    runner.pause()  # a wish must not make it ask without a pause
-    asked = runner.outages
-    await proxy.open()
+    await house.stop(runner)
+
+
+async def test_a_loop_that_waits_for_the_store_does_so_patiently(house, monkeypatch):
+    begin = house.store.queue.begin
+
+    async def away(*args):
+        raise StoreUnavailable
+
+    monkeypatch.setattr(house.store.queue, "begin", away)
+    runner = house.start(line(counter(5), sink()))
+    runner.pause()  # no wish but a stop may cut the wait short
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert 1 <= runner.outages < 10
+    assert (runner.state, runner.reason) == (LoopState.DEGRADED, "redis_down")
+    monkeypatch.setattr(house.store.queue, "begin", begin)
     await until(lambda: runner.state is LoopState.PAUSED)
-    assert runner.outages < asked + 5
     runner.resume()
     assert await house.ended(runner) == "completed"
 
 
 async def test_an_answer_that_was_lost_is_fetched(house, monkeypatch):
-    from orchestrator.exceptions import StoreUnavailable
-
     read = house.store.queue.read
     lost = []
 
-    async def losing(*args):
-        entries = await read(*args)
+    async def losing(lease, queues, count, wait):
+        entries = await read(lease, queues, 5, wait)
         if entries and not lost:
             lost.extend(entries)
             raise StoreUnavailable
@@ -904,8 +964,6 @@ async def test_an_answer_that_was_lost_is_fetched(house, monkeypatch):
 
 
 async def test_a_commit_whose_answer_was_lost_is_not_done_twice(house, monkeypatch):
-    from orchestrator.exceptions import StoreUnavailable
-
     commit = house.store.queue.commit
     lost = []
 

@@ -189,6 +189,17 @@ async def test_a_flush_behind_an_iteration_keeps_its_cursor(watched, advanced):
     assert await bench.cursor() == b'"cursor"'
 
 
+async def test_a_flush_that_is_committed_by_itself_has_the_cursor_before_it(watched):
+    bench = await Bench(watched, room={"q": 1}).open()
+    bench.window.advance(1, "cursor")
+    bench.window.add(iteration(1, "q", cursor=None))
+    bench.window.add(iteration(2, "q"))
+    bench.window.kick()
+    await until(lambda: bench.waits)
+    state = await bench.state()
+    assert (state.sequence, state.states["in"]) == (1, b'"cursor"')
+
+
 async def test_an_iteration_behind_one_that_only_advanced_has_the_newer_cursor(watched):
     bench = await Bench(watched).open()
     bench.window.advance(1, 1)

@@ -149,6 +149,26 @@ async def test_what_only_dead_edges_lead_to_is_dead_too():
     assert walk.inputs("k") == [{"x": 1}]
 
 
+async def test_a_join_with_a_dead_branch_does_not_wait_for_others():
+    joined = asyncio.Event()
+
+    async def wait(item):
+        async with asyncio.timeout(5):
+            await joined.wait()
+        return item
+
+    async def join(item):
+        joined.set()
+        return item
+
+    walk = await walked(
+        ["in if", "if:yes a", "a c", "c j", "if:no b", "b j", "in slow"],
+        **{"if": chooses(False), "j": node(join), "slow": node(wait)},
+    )
+    await walk.walk()
+    assert "j" in walk.order
+
+
 async def nothing(item):
     return None
 
@@ -259,6 +279,25 @@ async def test_a_join_behind_a_cycle_waits_for_its_last_round():
 async def test_a_join_behind_a_cycle_runs_when_the_cycle_leads_nowhere():
     walk = await walked(
         ["in a", "in j", "a s", "s:again a", "s:out b", "b c", "c j"], s=rounds(3), b=node(nothing)
+    )
+    await walk.walk(x=1)
+    assert walk.inputs("j") == [{"x": 1}]
+
+
+async def test_a_join_behind_a_cycle_runs_when_the_cycle_is_left_elsewhere():
+    walk = await walked(
+        ["in a", "in j", "a s", "s:again a", "s:out z", "s:done b", "b j", "j k", "in k"],
+        s=rounds(3),
+    )
+    await walk.walk(x=1)
+    assert "b" not in walk.order
+    assert walk.inputs("j") == [{"x": 1}]
+    assert walk.inputs("k") == [{"x": 1, "x_2": 1}]
+
+
+async def test_a_join_behind_a_cycle_in_the_background():
+    walk = await walked(
+        ["in n", "in j", "n a", "a s", "s:again a", "s:out z", "s:done j"], n=behind(), s=rounds(3)
     )
     await walk.walk(x=1)
     assert walk.inputs("j") == [{"x": 1}]

@@ -123,7 +123,7 @@ class Walked:
         context = ExecutionContext(SCOPE, NodeOutput("in:1:1", data))
         await self.engine.execute(context, "in")
         context.walking = False
-        while context.tasks or context.joins:
+        while context.tasks:
             await asyncio.gather(*context.tasks, return_exceptions=True)
             await self.engine.finish(context)
         return context
