@@ -271,6 +271,17 @@ async def test_a_stop_ends_the_backoff_of_a_producer(house):
     await house.stop(runner)
 
 
+async def test_a_producer_may_look_at_its_context(house):
+    async def curious(node, item, context):
+        n = (node.state or {"n": 0})["n"]
+        node.state = {"n": n + 1}
+        return item.with_data({"mode": context.mode}) if n < 3 else ExecutionCompleted()
+
+    house.source(curious)
+    await house.run(line(part("in", "curious"), sink()))
+    assert house.rows() == [{"mode": "production"}] * 3
+
+
 async def test_none_from_a_producer_is_no_item(house):
     async def sparse(node, item):
         n = (node.state or {"n": 0})["n"]
