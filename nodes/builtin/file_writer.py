@@ -45,6 +45,7 @@ class FileWriter(BlockingNode):
     def __init__(self, config: NodeConfig) -> None:
         super().__init__(config)
         self._fd: int | None = None
+        self._name = ""
         # The committer's thread may still write when its loop was cancelled: a descriptor that is
         # closed meanwhile could be another file's by then.
         self._writing = threading.Lock()
@@ -98,7 +99,7 @@ class FileWriter(BlockingNode):
         with self._writing:
             path = self._segment(slot)
             self._fd = self._alone(path)
-            self._activation = activation
+            self._name, self._activation = path, activation
             size = os.fstat(self._fd).st_size
             if committed is not None and committed["activation"] == activation:
                 if size < committed["length"]:
@@ -116,7 +117,8 @@ class FileWriter(BlockingNode):
         with self._writing:
             if self._fd is None:
                 raise NodeFailed("its file is not open", node_id=self.id)
-            return self._write(self._fd, "".join(effects))
+            opening = "" if self._is_named(self._fd) else self._begin_again(self._fd)
+            return self._write(self._fd, opening + "".join(effects))
 
     async def cleanup(self) -> None:
         await asyncio.to_thread(self._close)
@@ -142,6 +144,30 @@ class FileWriter(BlockingNode):
         _locked(copy)
         os.replace(resolve(beside), resolve(path))
         return copy
+
+    def _is_named(self, fd: int) -> bool:
+        """Tell whether the segment's name still leads to the open file."""
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(resolve(self._name)))
+        except FileNotFoundError:
+            return False
+
+    def _begin_again(self, fd: int) -> str:
+        """Go on in a new file where somebody has moved or removed the segment, as rotation does;
+        what is written to the old one would not be found. Returns what the file begins with.
+
+        Raises:
+            NodeFailed: the name leads to a file that another owner writes.
+        """
+        fresh = open_fd(self._name, os.O_RDWR | os.O_CREAT)
+        if not _locked(fresh):
+            os.close(fresh)
+            raise NodeFailed(f"{self._name} has another owner", node_id=self.id)
+        logger.warning("%s was moved or removed: going on in a new file", self._name)
+        os.dup2(fresh, fd, inheritable=False)
+        os.close(fresh)
+        self._length = os.fstat(fd).st_size
+        return self._opening(fd, self._name)
 
     def _opening(self, fd: int, path: str) -> str:
         """What the segment needs before the first line: a header, or the end of a torn line."""

@@ -369,6 +369,20 @@ async def test_a_former_owner_that_wakes_up_writes_nothing_into_the_file(folder:
         committed = old.node.apply_effects(["1\n", "2\n"])
         new.node.open_effects(committed, 0, 1)
         new.node.apply_effects(["3\n", "4\n"])
-        old.node.apply_effects(["zombie\n"])  # it had looked at its lease before it was held up
+        with pytest.raises(NodeFailed):  # it had looked at its lease before it was held up
+            old.node.apply_effects(["zombie\n"])
         new.node.apply_effects(["5\n"])
         assert (folder / "a.jsonl").read_text() == "1\n2\n3\n4\n5\n"
+
+
+@pytest.mark.parametrize("away", [Path.unlink, lambda path: path.rename(f"{path}.1")])
+async def test_a_file_that_was_moved_or_removed_is_begun_again(folder: Path, away: Any) -> None:
+    path = folder / "a.csv"
+    form = {"path": "a.csv", "format": "csv", "columns": ["n"]}
+    async with driven(FileWriter, form) as run:
+        run.node.open_effects(None, 0, 1)
+        run.node.apply_effects(["1\n"])
+        away(path)
+        run.node.apply_effects(["2\n"])
+        run.node.apply_effects(["3\n"])
+        assert path.read_text() == "n\n2\n3\n"
