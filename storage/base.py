@@ -39,6 +39,18 @@ MISSING: Final = Missing()
 DEAD_LETTERS: Final = "!dead-letters"
 """The name that FULL gives when the outbox of dead letters has no room."""
 DEAD_LETTERS_LIMIT: Final = 10_000
+DELAYED: Final = "!delayed"
+"""The name that FULL gives when too many items of the loop wait to be tried again."""
+DELAYED_LIMIT: Final = 10_000
+SERVER_MEMORY: Final = "the server's memory"
+"""The name that FULL gives when the server itself has no memory left."""
+OPERATION_TTL: Final = 7 * 24 * 3600
+"""Seconds for which a `put` with an `op_id` is remembered."""
+
+
+def inbox(loop: str) -> str:
+    """Return the name of a loop's inbox, a queue that it reads before its own source."""
+    return f"!inbox:{loop}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +93,52 @@ class SlotState:
     crashes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a queue may hold; 0 is without limit. With `drop_oldest`, entries that nobody has in
+    hand make room for new ones."""
+
+    items: int = 0
+    bytes: int = 0
+    drop_oldest: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class Commit:
-    """A group of finished iterations. `room` gives the length limit of each output queue;
-    `completed` leaves the mark that this slot has ended its activation."""
+    """A group of finished iterations.
+
+    outputs: (queue, body). room: by output queue. acks: the entries that were worked on.
+    delayed: (seconds, body) that enter the loop's inbox after so long by the server's clock.
+    completed: leaves the mark that this slot has ended its activation.
+    """
 
     number: int
     sequence: int
     activation: int
     outputs: list[tuple[str, bytes]] = field(default_factory=list)
-    room: dict[str, int] = field(default_factory=dict)
-    acks: list[tuple[str, str]] = field(default_factory=list)
+    room: dict[str, Room] = field(default_factory=dict)
+    acks: list[Entry] = field(default_factory=list)
+    delayed: list[tuple[float, bytes]] = field(default_factory=list)
     states: dict[str, bytes] = field(default_factory=dict)
     dead: list[bytes] = field(default_factory=list)
     completed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStats:
+    """A queue at this moment.
+
+    length: entries, those in hand included. bytes: of their bodies.
+    oldest_at: seconds since the epoch at which the oldest was put; None when it is empty.
+    added, dropped: entries since the queue was made. in_hand: entries by slot.
+    """
+
+    length: int
+    bytes: int
+    oldest_at: float | None
+    added: int
+    dropped: int
+    in_hand: Mapping[int, int]
 
 
 class Outcome(enum.StrEnum):
@@ -106,7 +150,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommitResult:
-    """`names` are the full queues, or the ids of the entries that another slot owns."""
+    """`names` are the full queues, or the ids of the entries that are not this slot's."""
 
     outcome: Outcome
     names: tuple[str, ...] = ()
@@ -119,10 +163,15 @@ class QueueStore(ABC):
     """
 
     @abstractmethod
-    async def begin(self, lease: Lease, activation: int) -> SlotState:
+    async def begin(
+        self, lease: Lease, activation: int, restore: SlotState | None = None
+    ) -> SlotState:
         """Take the slot: raise its fence to the lease's token and return its state.
 
         A new activation begins with no states, sequence 0 and no completion mark.
+
+        Args:
+            restore: the state to begin with when the store knows nothing of the slot.
 
         Raises:
             LeaseLost: the fence already has a greater token.
@@ -134,14 +183,23 @@ class QueueStore(ABC):
         of anything: its deliveries are set to 0. Does nothing when the lease was lost."""
 
     @abstractmethod
-    async def put(self, workflow: str, queue: str, body: bytes) -> str:
-        """Append one entry outside any iteration and return its id."""
+    async def snapshot(self, lease: Lease) -> SlotState | None:
+        """Return what the slot has committed; None when its fence has another token."""
+
+    @abstractmethod
+    async def put(self, workflow: str, queue: str, body: bytes, op_id: str | None = None) -> bool:
+        """Append one entry outside any iteration.
+
+        With an `op_id` it is appended once, however often that is repeated within OPERATION_TTL;
+        the answer tells whether it was appended now.
+        """
 
     @abstractmethod
     async def read(
         self, lease: Lease, queues: Sequence[str], count: int, wait: float
     ) -> list[Entry]:
-        """Return up to `count` new entries, waiting at most `wait` seconds for the first.
+        """Return up to `count` new entries, of the first queues first, waiting at most `wait`
+        seconds for the first. Delayed entries of the loop that are due enter its inbox before.
 
         Raises:
             LeaseLost: the lease's token is not the newest, or the store has lost it.
@@ -153,6 +211,16 @@ class QueueStore(ABC):
         An entry with `deliveries` 0 was left by a clean `end`."""
 
     @abstractmethod
+    async def adopt(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
+        """Take over what is pending with other slots of the loop that are closed: they ended
+        cleanly, were given up with `close`, or are not known. Return it as `pending` does."""
+
+    @abstractmethod
+    async def close(self, lease: Lease) -> None:
+        """Close a slot that nobody will begin again soon; `adopt` then finds what it had in hand.
+        Does nothing when a newer owner has it."""
+
+    @abstractmethod
     async def redeliver(self, lease: Lease, entry: Entry) -> Entry:
         """Charge one delivery to a pending entry and return it with the new count."""
 
@@ -162,22 +230,40 @@ class QueueStore(ABC):
 
     @abstractmethod
     async def exhausted(
-        self, workflow: str, queues: Sequence[str], writers: Sequence[str], activation: int
+        self, lease: Lease, queues: Sequence[str], writers: Sequence[str], activation: int
     ) -> bool:
         """Tell whether nothing can come any more: every writer slot (`loop/slot`) has committed
-        its completion of this activation, and all queues are empty, with nothing pending."""
+        its completion of this activation, all queues are empty, with nothing pending, and nothing
+        of the loop is delayed."""
 
     @abstractmethod
     async def completed(self, workflow: str) -> dict[str, int]:
         """Return the activation that each slot (`loop/slot`) has committed its completion of."""
 
     @abstractmethod
+    async def reopen(self, workflow: str) -> None:
+        """Withdraw the completion of every slot; each has to complete again."""
+
+    @abstractmethod
     async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:
         """Entries per queue, those in flight included."""
 
     @abstractmethod
+    async def delayed(self, workflow: str, loop: str) -> int:
+        """Return how many entries of a loop wait to be tried again."""
+
+    @abstractmethod
+    async def stats(self, workflow: str, queues: Sequence[str]) -> dict[str, QueueStats]:
+        """Return what each queue holds."""
+
+    @abstractmethod
     async def peek(self, workflow: str, queue: str, count: int) -> list[Entry]:
-        """Return the oldest entries without consuming them."""
+        """Return the oldest entries without consuming them; `deliveries` is 0 for those that
+        nobody has in hand."""
+
+    @abstractmethod
+    async def purge(self, workflow: str, queue: str) -> int:
+        """Remove what nobody has in hand, and return how many entries that were."""
 
     @abstractmethod
     async def dead(self, workflow: str, count: int) -> list[Entry]:

@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 
 from orchestrator.exceptions import StoreRefused
 from storage.base import CacheStore, Channel, Feed, QueueStore
-from storage.memory import MemoryCacheStore, MemoryChannel, MemoryFeed, MemoryQueueStore
+from storage.memory import MemoryCacheStore, MemoryChannel, MemoryFeed
+from storage.memory_queue import MemoryQueueStore
 
 
 class DataStore(ABC):
@@ -19,11 +20,17 @@ class DataStore(ABC):
         """Return the shared key and value of one run."""
 
     @abstractmethod
-    async def check(self) -> None:
+    async def check(self, *, allow_unsafe: bool = False) -> list[str]:
         """Check that the server is there and can give the guarantees.
 
+        Args:
+            allow_unsafe: let a server pass that works and may lose what it holds.
+
+        Returns:
+            What was let pass.
+
         Raises:
-            StoreRefused: it is too old.
+            StoreRefused: it cannot give them; the message says what to set.
             StoreUnavailable: it is away.
         """
 
@@ -42,8 +49,9 @@ class MemoryDataStore(DataStore):
     def channel(self, run: str) -> Channel:
         return self._channels.setdefault(run, MemoryChannel())
 
-    async def check(self) -> None:
+    async def check(self, *, allow_unsafe: bool = False) -> list[str]:
         """Memory is always there."""
+        return []
 
     async def close(self) -> None:
         """There is no connection."""
@@ -51,20 +59,20 @@ class MemoryDataStore(DataStore):
 
 class RedisDataStore(DataStore):
     def __init__(self, url: str) -> None:
-        from storage import redis, redis_client
+        from storage import redis, redis_client, redis_queue
 
         self._redis = redis
         self._check = redis_client.check_server
         self._client = redis_client.connect(url)
-        self.queue = redis.RedisQueueStore(self._client)
+        self.queue = redis_queue.RedisQueueStore(self._client)
         self.cache = redis.RedisCacheStore(self._client)
         self.feed = redis.RedisFeed(self._client)
 
     def channel(self, run: str) -> Channel:
         return self._redis.RedisChannel(self._client, run)
 
-    async def check(self) -> None:
-        await self._check(self._client)
+    async def check(self, *, allow_unsafe: bool = False) -> list[str]:
+        return await self._check(self._client, allow_unsafe=allow_unsafe)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -29,6 +30,8 @@ _NOT_READY_CODES = ("BUSY ", "MISCONF", "NOREPLICAS")
 """It is there and refuses writes: a script runs, its disk is full, its replicas are gone."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+ALLOW_UNSAFE = "ALLOW_UNSAFE_STORE"
+"""The setting by which an operator accepts a server that may lose what it holds."""
 Client = Any
 """redis-py's client; its own types cover neither its byte replies nor its scripts."""
 
@@ -64,21 +67,59 @@ def translated(
     return call
 
 
-async def check_server(client: Client) -> None:
-    """Refuse a server that is too old for the commit script.
+async def check_server(client: Client, *, allow_unsafe: bool = False) -> list[str]:
+    """Refuse a server that cannot give the guarantees.
+
+    `INFO` tells all that is needed: an ACL may well deny `CONFIG`.
+
+    Args:
+        allow_unsafe: let a server pass that works and may lose what it holds.
+
+    Returns:
+        What was let pass.
 
     Raises:
-        StoreRefused: naming the version found.
+        StoreRefused: naming everything that was found, and what to set.
         StoreUnavailable: the server is away.
     """
+    info = await _info(client)
+    unusable, unsafe = _unusable(info), _unsafe(info)
+    if unusable or (unsafe and not allow_unsafe):
+        hint = "" if unusable else f" (for development only: {ALLOW_UNSAFE}=1 lets it pass)"
+        raise StoreRefused(f"Redis cannot be used: {'; '.join(unusable + unsafe)}{hint}")
+    return unsafe
+
+
+async def _info(client: Client) -> dict[str, Any]:
     try:
-        info = await client.info("server")
+        return dict(await client.info())
+    except NoPermissionError as error:
+        raise StoreRefused(f"Redis cannot be checked: {error}; grant `+info`") from error
     except (RedisError, OSError) as error:
         raise StoreUnavailable(f"Redis is away: {error}") from error
+
+
+def _unusable(info: dict[str, Any]) -> list[str]:
+    """What keeps the scripts from running."""
+    found = []
     name, floor = ("valkey", (7, 2)) if "valkey_version" in info else ("redis", (7, 0))
     version = str(info[f"{name}_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < floor:
-        raise StoreRefused(f"{name} {version} is too old: {floor[0]}.{floor[1]} is the floor")
+        found.append(f"{name} {version} is too old: {floor[0]}.{floor[1]} is the floor")
+    if info.get("role") != "master":
+        found.append(f"its role is {info.get('role')}: give REDIS_URL the address of the primary")
+    return found
+
+
+def _unsafe(info: dict[str, Any]) -> list[str]:
+    """What loses data on a day on which the server runs full, or is started again."""
+    found = []
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        found.append(f"it may evict what is queued: maxmemory-policy is {policy}, set noeviction")
+    if info.get("aof_enabled") != 1:
+        found.append("it forgets when it is started again: appendonly is no, set yes")
+    return found
 
 
 class Keys:
@@ -90,9 +131,17 @@ class Keys:
         self.completed = f"{self.prefix}completed"
         self.dead = f"{self.prefix}dead"
         self.latest = f"{self.prefix}latest"
+        self.bytes = f"{self.prefix}bytes"
+        self.dropped = f"{self.prefix}dropped"
 
     def slot(self, name: str) -> str:
         return f"{self.prefix}slot:{name}"
 
     def queue(self, name: str) -> str:
         return f"{self.prefix}q:{name}"
+
+    def delayed(self, loop: str) -> str:
+        return f"{self.prefix}delayed:{loop}"
+
+    def operation(self, op_id: str) -> str:
+        return f"{self.prefix}op:{op_id}"

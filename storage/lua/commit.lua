@@ -1,29 +1,34 @@
--- KEYS: fence hash, slot hash, completion hash, dead stream, then every stream named below
--- ARGV: slot name, token, consumer, number, sequence, activation if completed, dead letter limit,
---       a length limit per stream (0: none), then counted lists:
---       outputs (stream, body), acknowledgements (stream, entry id), states (field, value),
---       dead letters (body). A stream is named by its place among KEYS.
+-- KEYS: fence hash, slot hash, completion hash, dead stream, bytes hash, dropped hash, delayed set,
+--       inbox, then every stream named below
+-- ARGV: slot name, token, consumer, number, sequence, activation if completed, limit of dead
+--       letters, limit of the delayed set, name of the inbox; for each stream: its name, length
+--       limit, byte limit (0: none), whether to drop the oldest, bytes acknowledged; then counted
+--       lists: outputs (stream, body), acknowledgements (stream, entry id), delayed (seconds,
+--       body), states (field, value), dead letters (body). A stream is named by its place.
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 if redis.call('HGET', KEYS[2], 'number') == ARGV[4] then return {'committed'} end
 
-local streams = #KEYS - 4
-local at = 8 + streams
+local FIRST = 8
+local streams = #KEYS - FIRST
+local at = 10 + 5 * streams
 local function take_pairs()
   local list = {}
   local count = tonumber(ARGV[at])
   at = at + 1
   for i = 1, count do
-    list[i] = {tonumber(ARGV[at]) or ARGV[at], ARGV[at + 1]}
+    list[i] = {tonumber(ARGV[at]), ARGV[at + 1]}
     at = at + 2
   end
   return list
 end
 local outputs = take_pairs()
 local acks = take_pairs()
+local delayed = take_pairs()
 local states_at = at
 local states = tonumber(ARGV[at])
 local dead_at = at + 1 + 2 * states
 local dead = tonumber(ARGV[dead_at])
+local function about(stream, what) return ARGV[9 + 5 * (stream - 1) + what] end
 
 -- Ownership: what is acknowledged must still be pending with this consumer.
 local acked = {}
@@ -37,9 +42,8 @@ for stream, ids in pairs(acked) do
   -- Acknowledgements come oldest first, so the first look usually finds them all.
   for _, count in ipairs({#ids, 1000000}) do
     local mine = {}
-    for _, row in ipairs(redis.call('XPENDING', KEYS[stream], 'loop', '-', '+', count, ARGV[3])) do
-      mine[row[1]] = true
-    end
+    local rows = redis.pcall('XPENDING', KEYS[FIRST + stream], 'loop', '-', '+', count, ARGV[3])
+    for _, row in ipairs(rows) do mine[row[1]] = true end
     local unknown = {}
     for _, id in ipairs(ids) do
       if not mine[id] then unknown[#unknown + 1] = id end
@@ -53,28 +57,85 @@ end
 if #foreign > 1 then return foreign end
 
 -- Room: a full queue changes nothing, and its writer waits.
-local adding = {}
+local function droppable(stream, entries, bytes)
+  -- The oldest entries that nobody has in hand, until so many, and so many bytes, are free.
+  local after, found, freed = '-', {}, 0
+  local groups = redis.pcall('XINFO', 'GROUPS', KEYS[FIRST + stream])
+  if not groups.err and groups[1] then
+    for i = 1, #groups[1], 2 do
+      if groups[1][i] == 'last-delivered-id' then after = '(' .. groups[1][i + 1] end
+    end
+  end
+  while #found < entries or freed < bytes do
+    local rows = redis.call('XRANGE', KEYS[FIRST + stream], after, '+', 'COUNT', 100)
+    if #rows == 0 then return nil end
+    for _, row in ipairs(rows) do
+      if #found >= entries and freed >= bytes then break end
+      found[#found + 1] = row[1]
+      freed = freed + #row[2][2]
+    end
+    after = '(' .. rows[#rows][1]
+  end
+  return {found, freed}
+end
+
+local adding, weight = {}, {}
 for _, output in ipairs(outputs) do
   adding[output[1]] = (adding[output[1]] or 0) + 1
+  weight[output[1]] = (weight[output[1]] or 0) + #output[2]
 end
-local full = {'full'}
+local full, drops = {'full'}, {}
 for stream, count in pairs(adding) do
-  local limit = tonumber(ARGV[7 + stream - 4])
-  if limit > 0 and redis.call('XLEN', KEYS[stream]) + count > limit then
-    full[#full + 1] = tostring(stream - 5)
+  local items, bytes = tonumber(about(stream, 2)), tonumber(about(stream, 3))
+  local length = redis.call('XLEN', KEYS[FIRST + stream])
+  local held = tonumber(redis.call('HGET', KEYS[5], about(stream, 1)) or 0)
+  local over = items > 0 and length + count - items or 0
+  local heavy = bytes > 0 and length > 0 and held + weight[stream] - bytes or 0
+  if over > 0 or heavy > 0 then
+    local found = about(stream, 4) == '1' and droppable(stream, over, heavy)
+    if found then drops[stream] = found else full[#full + 1] = tostring(stream - 1) end
   end
 end
 if dead > 0 and redis.call('XLEN', KEYS[4]) + dead > tonumber(ARGV[7]) then
   full[#full + 1] = 'dead'
 end
+if #delayed > 0 and redis.call('ZCARD', KEYS[7]) + #delayed > tonumber(ARGV[8]) then
+  -- The loop that could read what is due may be the one that waits here.
+  move_due(KEYS[7], KEYS[8], KEYS[5], ARGV[9])
+  if redis.call('ZCARD', KEYS[7]) + #delayed > tonumber(ARGV[8]) then full[#full + 1] = 'delayed' end
+end
 if #full > 1 then return full end
 
-for _, output in ipairs(outputs) do
-  redis.call('XADD', KEYS[output[1]], '*', 'b', output[2])
+local change = {}
+for stream, found in pairs(drops) do
+  for _, id in ipairs(found[1]) do redis.call('XDEL', KEYS[FIRST + stream], id) end
+  redis.call('HINCRBY', KEYS[6], about(stream, 1), #found[1])
+  change[stream] = -found[2]
 end
+for _, output in ipairs(outputs) do
+  redis.call('XADD', KEYS[FIRST + output[1]], '*', 'b', output[2])
+end
+for stream, bytes in pairs(weight) do change[stream] = (change[stream] or 0) + bytes end
 for stream, ids in pairs(acked) do
-  redis.call('XACK', KEYS[stream], 'loop', unpack(ids))
-  redis.call('XDEL', KEYS[stream], unpack(ids))
+  redis.call('XACK', KEYS[FIRST + stream], 'loop', unpack(ids))
+  redis.call('XDEL', KEYS[FIRST + stream], unpack(ids))
+  change[stream] = (change[stream] or 0) - tonumber(about(stream, 5))
+end
+for stream, bytes in pairs(change) do
+  if redis.call('XLEN', KEYS[FIRST + stream]) == 0 then
+    redis.call('HDEL', KEYS[5], about(stream, 1))
+  else
+    redis.call('HINCRBY', KEYS[5], about(stream, 1), bytes)
+  end
+end
+if #delayed > 0 then
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+  for i, late in ipairs(delayed) do
+    -- A set holds a member once: what comes before the bar tells equal bodies apart.
+    local member = ARGV[3] .. ':' .. ARGV[2] .. ':' .. ARGV[4] .. ':' .. i .. '|' .. late[2]
+    redis.call('ZADD', KEYS[7], string.format('%.6f', now + late[1]), member)
+  end
 end
 for i = 1, states do
   redis.call('HSET', KEYS[2], ARGV[states_at + 2 * i - 1], ARGV[states_at + 2 * i])

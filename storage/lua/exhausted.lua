@@ -1,6 +1,7 @@
--- KEYS: completion hash, then the streams
+-- KEYS: completion hash, delayed set, then the streams
 -- ARGV: activation, then the names of the writer slots
-for i = 2, #KEYS do
+if redis.call('ZCARD', KEYS[2]) > 0 then return false end
+for i = 3, #KEYS do
   if redis.call('XLEN', KEYS[i]) > 0 then return false end
 end
 for i = 2, #ARGV do

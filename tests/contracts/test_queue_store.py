@@ -1,11 +1,12 @@
 """One suite for every QueueStore."""
 
 import asyncio
+import time
 
 import pytest
 
 from orchestrator.exceptions import LeaseLost
-from storage.base import Commit, Lease, Outcome
+from storage.base import DELAYED, DELAYED_LIMIT, Commit, Lease, Outcome, Room, SlotState, inbox
 
 
 def lease(token: int = 1, slot: int = 0, loop: str = "a") -> Lease:
@@ -29,7 +30,7 @@ async def test_entries_come_in_order_and_stay_until_acknowledged(store):
     entries = await store.queue.read(holder, ["in"], 2, 0)
     assert [entry.body for entry in entries] == [b"1", b"2"]
     assert await store.queue.lengths("w", ["in"]) == {"in": 3}
-    done = await store.queue.commit(holder, commit(acks=[("in", entries[0].id)]))
+    done = await store.queue.commit(holder, commit(acks=[entries[0]]))
     assert done.outcome is Outcome.COMMITTED
     assert await store.queue.lengths("w", ["in"]) == {"in": 2}
     assert [entry.body for entry in await store.queue.pending(holder, ["in"])] == [b"2"]
@@ -52,7 +53,7 @@ async def test_a_commit_hands_over_everything_at_once(store):
     await store.queue.commit(
         holder,
         commit(
-            acks=[("in", entry.id)],
+            acks=[entry],
             outputs=[("out", b"y"), ("out", b"z")],
             states={"n": b"7"},
             dead=[b"d"],
@@ -78,7 +79,7 @@ async def test_an_older_token_is_fenced(store):
     old = await filled(store, b"x")
     [entry] = await store.queue.read(old, ["in"], 1, 0)
     await store.queue.begin(lease(2), 1)
-    result = await store.queue.commit(old, commit(acks=[("in", entry.id)], outputs=[("out", b"y")]))
+    result = await store.queue.commit(old, commit(acks=[entry], outputs=[("out", b"y")]))
     assert result.outcome is Outcome.FENCED
     assert await store.queue.lengths("w", ["in", "out"]) == {"in": 1, "out": 0}
     with pytest.raises(LeaseLost):
@@ -91,9 +92,7 @@ async def test_an_entry_of_another_slot_cannot_be_acknowledged(store):
     await store.queue.begin(other, 1)
     [mine] = await store.queue.read(holder, ["in"], 1, 0)
     [theirs] = await store.queue.read(other, ["in"], 1, 0)
-    result = await store.queue.commit(
-        holder, commit(acks=[("in", mine.id), ("in", theirs.id)], outputs=[("out", b"z")])
-    )
+    result = await store.queue.commit(holder, commit(acks=[mine, theirs], outputs=[("out", b"z")]))
     assert (result.outcome, result.names) == (Outcome.NOT_OWNER, (theirs.id,))
     assert await store.queue.lengths("w", ["in", "out"]) == {"in": 2, "out": 0}
 
@@ -102,7 +101,7 @@ async def test_acknowledging_out_of_order(store):
     holder = await filled(store, b"1", b"2", b"3")
     first, second, third = await store.queue.read(holder, ["in"], 3, 0)
     for number, entry in enumerate((third, first, second), start=1):
-        result = await store.queue.commit(holder, commit(number, acks=[("in", entry.id)]))
+        result = await store.queue.commit(holder, commit(number, acks=[entry]))
         assert result.outcome is Outcome.COMMITTED
     assert await store.queue.lengths("w", ["in"]) == {"in": 0}
 
@@ -110,12 +109,12 @@ async def test_acknowledging_out_of_order(store):
 async def test_a_full_queue_changes_nothing(store):
     holder = await filled(store, b"x")
     [entry] = await store.queue.read(holder, ["in"], 1, 0)
-    parts = {"outputs": [("out", b"1"), ("out", b"2")], "room": {"out": 1}}
-    result = await store.queue.commit(holder, commit(acks=[("in", entry.id)], **parts))
+    parts = {"outputs": [("out", b"1"), ("out", b"2")], "room": {"out": Room(items=1)}}
+    result = await store.queue.commit(holder, commit(acks=[entry], **parts))
     assert (result.outcome, result.names) == (Outcome.FULL, ("out",))
     assert await store.queue.lengths("w", ["in", "out"]) == {"in": 1, "out": 0}
-    parts["room"] = {"out": 2}
-    result = await store.queue.commit(holder, commit(acks=[("in", entry.id)], **parts))
+    parts["room"] = {"out": Room(items=2)}
+    result = await store.queue.commit(holder, commit(acks=[entry], **parts))
     assert result.outcome is Outcome.COMMITTED
 
 
@@ -155,11 +154,11 @@ async def test_crashes_at_one_sequence_are_counted(store):
 async def test_a_new_activation_begins_anew(store):
     holder = await filled(store)
     await store.queue.commit(holder, commit(states={"n": b"1"}, completed=True))
-    assert await store.queue.exhausted("w", ["in"], ["a/0"], 1)
+    assert await store.queue.exhausted(holder, ["in"], ["a/0"], 1)
     state = await store.queue.begin(lease(2), 2)
     assert (state.sequence, state.number, state.states) == (0, 0, {})
-    assert not await store.queue.exhausted("w", ["in"], ["a/0"], 1)
-    assert not await store.queue.exhausted("w", ["in"], ["a/0"], 2)
+    assert not await store.queue.exhausted(holder, ["in"], ["a/0"], 1)
+    assert not await store.queue.exhausted(holder, ["in"], ["a/0"], 2)
 
 
 async def test_a_queue_is_exhausted_when_writers_are_done_and_it_is_empty(store):
@@ -168,9 +167,9 @@ async def test_a_queue_is_exhausted_when_writers_are_done_and_it_is_empty(store)
     await store.queue.begin(writer, 1)
     await store.queue.commit(writer, commit(completed=True))
     [entry] = await store.queue.read(holder, ["in"], 1, 0)
-    assert not await store.queue.exhausted("w", ["in"], ["b/0"], 1)
-    await store.queue.commit(holder, commit(acks=[("in", entry.id)]))
-    assert await store.queue.exhausted("w", ["in"], ["b/0"], 1)
+    assert not await store.queue.exhausted(holder, ["in"], ["b/0"], 1)
+    await store.queue.commit(holder, commit(acks=[entry]))
+    assert await store.queue.exhausted(holder, ["in"], ["b/0"], 1)
 
 
 async def test_dead_letters_leave_the_outbox_when_told(store):
@@ -212,3 +211,194 @@ async def test_completion_marks_can_be_looked_at(store):
     assert await store.queue.completed("w") == {}
     await store.queue.commit(holder, commit(completed=True))
     assert await store.queue.completed("w") == {"a/0": 1}
+
+
+async def test_an_operation_enters_once(store):
+    holder = await filled(store)
+    assert await store.queue.put("w", "in", b"x", "replay:1")
+    assert not await store.queue.put("w", "in", b"x", "replay:1")
+    assert await store.queue.put("w", "in", b"y", "replay:2")
+    assert [entry.body for entry in await store.queue.read(holder, ["in"], 9, 0)] == [b"x", b"y"]
+
+
+async def test_the_first_queue_is_read_first(store):
+    holder = await filled(store, b"1", b"2")
+    await store.queue.put("w", inbox("a"), b"first")
+    found = await store.queue.read(holder, [inbox("a"), "in"], 2, 0)
+    assert [entry.body for entry in found] == [b"first", b"1"]
+
+
+async def test_what_is_delayed_comes_when_it_is_due(store):
+    holder = await filled(store)
+    await store.queue.commit(holder, commit(delayed=[(3600, b"late"), (0.2, b"soon"), (0, b"now")]))
+    assert await store.queue.delayed("w", "a") == 3
+    first = await store.queue.read(holder, [inbox("a")], 9, 0)
+    second = await store.queue.read(holder, [inbox("a")], 9, 30)
+    assert [entry.body for entry in first + second] == [b"now", b"soon"]
+    assert await store.queue.delayed("w", "a") == 1
+
+
+async def test_equal_items_are_delayed_each(store):
+    holder = await filled(store)
+    await store.queue.commit(holder, commit(delayed=[(0, b"x|y"), (0, b"x|y")]))
+    found = await store.queue.read(holder, [inbox("a")], 9, 0)
+    assert [entry.body for entry in found] == [b"x|y", b"x|y"]
+
+
+async def test_a_loop_with_delayed_items_is_not_exhausted(store):
+    holder = await filled(store)
+    await store.queue.commit(holder, commit(delayed=[(0, b"x")]))
+    assert not await store.queue.exhausted(holder, [inbox("a")], [], 1)
+    [entry] = await store.queue.read(holder, [inbox("a")], 1, 0)
+    assert not await store.queue.exhausted(holder, [inbox("a")], [], 1)
+    await store.queue.commit(holder, commit(2, acks=[entry]))
+    assert await store.queue.exhausted(holder, [inbox("a")], [], 1)
+
+
+async def test_too_many_delayed_items_are_refused(store):
+    holder = await filled(store)
+    many = [(3600.0, b"x")] * DELAYED_LIMIT
+    assert (await store.queue.commit(holder, commit(delayed=many))).outcome is Outcome.COMMITTED
+    refused = await store.queue.commit(holder, commit(2, delayed=[(0, b"y")], sequence=7))
+    assert (refused.outcome, refused.names) == (Outcome.FULL, (DELAYED,))
+    assert (await store.queue.snapshot(holder)).sequence == 1
+
+
+async def test_a_full_set_lets_what_is_due_go(store):
+    holder = await filled(store)
+    many = [(0.0, b"x")] * DELAYED_LIMIT
+    await store.queue.commit(holder, commit(delayed=many))
+    granted = await store.queue.commit(holder, commit(2, delayed=[(0, b"y")]))
+    assert granted.outcome is Outcome.COMMITTED
+
+
+async def test_a_queue_is_full_by_bytes(store):
+    holder = await filled(store)
+    room = {"out": Room(bytes=10)}
+    first = await store.queue.commit(holder, commit(outputs=[("out", b"12345678")], room=room))
+    second = await store.queue.commit(holder, commit(2, outputs=[("out", b"123")], room=room))
+    assert (first.outcome, second.outcome) == (Outcome.COMMITTED, Outcome.FULL)
+    reader = lease(loop="b")
+    await store.queue.begin(reader, 1)
+    [entry] = await store.queue.read(reader, ["out"], 1, 0)
+    await store.queue.commit(reader, commit(acks=[entry]))
+    third = await store.queue.commit(holder, commit(2, outputs=[("out", b"123")], room=room))
+    assert third.outcome is Outcome.COMMITTED
+    assert (await store.queue.stats("w", ["out"]))["out"].bytes == 3
+
+
+async def test_an_item_heavier_than_the_limit_enters_an_empty_queue(store):
+    holder = await filled(store)
+    parts = {"outputs": [("out", b"123456")], "room": {"out": Room(bytes=3)}}
+    assert (await store.queue.commit(holder, commit(1, **parts))).outcome is Outcome.COMMITTED
+    assert (await store.queue.commit(holder, commit(2, **parts))).outcome is Outcome.FULL
+
+
+@pytest.mark.parametrize("limit", [{"items": 3}, {"bytes": 3}])
+async def test_the_oldest_make_room_but_not_those_in_hand(store, limit):
+    holder = await filled(store, b"1", b"2", b"3")
+    await store.queue.read(holder, ["in"], 1, 0)
+    room = {"in": Room(drop_oldest=True, **limit)}
+    result = await store.queue.commit(
+        holder, commit(outputs=[("in", b"4"), ("in", b"5")], room=room)
+    )
+    assert result.outcome is Outcome.COMMITTED
+    assert [entry.body for entry in await store.queue.peek("w", "in", 9)] == [b"1", b"4", b"5"]
+    stats = (await store.queue.stats("w", ["in"]))["in"]
+    assert (stats.length, stats.bytes, stats.dropped) == (3, 3, 2)
+    refused = await store.queue.commit(
+        holder, commit(2, outputs=[("in", b"6"), ("in", b"7"), ("in", b"8")], room=room)
+    )
+    assert refused.outcome is Outcome.FULL
+
+
+async def test_the_entries_of_a_closed_slot_are_adopted(store):
+    holder = await filled(store, b"1", b"2")
+    await store.queue.read(holder, ["in"], 2, 0)
+    sibling = lease(slot=1)
+    await store.queue.begin(sibling, 1)
+    assert await store.queue.adopt(sibling, ["in"]) == []
+    await store.queue.close(lease(0))
+    assert [e.body for e in await store.queue.adopt(sibling, ["in"])] == []
+    await store.queue.close(holder)
+    adopted = await store.queue.adopt(sibling, ["in"])
+    assert [(entry.body, entry.deliveries) for entry in adopted] == [(b"1", 1), (b"2", 1)]
+    result = await store.queue.commit(sibling, commit(acks=adopted))
+    assert result.outcome is Outcome.COMMITTED
+    assert await store.queue.pending(holder, ["in"]) == []
+
+
+async def test_the_entries_of_a_slot_that_is_gone_are_adopted(store):
+    holder = await filled(store, b"1")
+    await store.queue.read(holder, ["in"], 1, 0)
+    await store.queue.end(holder, ["in"])
+    heir = lease(slot=1)
+    await store.queue.begin(heir, 1)
+    assert [e.deliveries for e in await store.queue.adopt(heir, ["in"])] == [0]
+
+
+async def test_a_lost_owner_adopts_nothing(store):
+    holder = await filled(store, b"1")
+    await store.queue.read(holder, ["in"], 1, 0)
+    await store.queue.close(holder)
+    old = lease(slot=1)
+    await store.queue.begin(old, 1)
+    await store.queue.begin(lease(2, slot=1), 1)
+    assert await store.queue.adopt(old, ["in"]) == []
+
+
+async def test_a_slot_that_the_store_has_lost_is_restored(store):
+    saved = SlotState(activation=1, number=0, sequence=7, states={"n": b"1"}, crashes=0)
+    state = await store.queue.begin(lease(3), 1, saved)
+    assert (state.sequence, state.states) == (7, {"n": b"1"})
+    await store.queue.commit(lease(3), commit(sequence=9, states={"n": b"2"}))
+    state = await store.queue.begin(lease(4), 1, saved)
+    assert (state.sequence, state.states) == (9, {"n": b"2"})
+    assert (await store.queue.begin(lease(5), 2, saved)).sequence == 0
+
+
+async def test_a_snapshot_is_of_the_present_owner(store):
+    holder = await filled(store)
+    await store.queue.commit(holder, commit(states={"n": b"1"}, sequence=4))
+    taken = await store.queue.snapshot(holder)
+    assert (taken.sequence, taken.states) == (4, {"n": b"1"})
+    await store.queue.begin(lease(2), 1)
+    assert await store.queue.snapshot(holder) is None
+
+
+async def test_reopening_withdraws_every_completion(store):
+    holder = await filled(store)
+    await store.queue.commit(holder, commit(completed=True))
+    await store.queue.reopen("w")
+    assert await store.queue.completed("w") == {}
+    assert not await store.queue.exhausted(holder, ["in"], ["a/0"], 1)
+
+
+async def test_what_a_queue_holds_can_be_told(store):
+    holder = await filled(store, b"12", b"3")
+    [entry] = await store.queue.read(holder, ["in"], 1, 0)
+    stats = await store.queue.stats("w", ["in", "none"])
+    have = stats["in"]
+    assert (have.length, have.bytes, have.added, dict(have.in_hand)) == (2, 3, 2, {0: 1})
+    assert have.oldest_at == pytest.approx(time.time(), abs=60)
+    assert (stats["none"].length, stats["none"].oldest_at) == (0, None)
+    await store.queue.commit(holder, commit(acks=[entry]))
+    have = (await store.queue.stats("w", ["in"]))["in"]
+    assert (have.length, have.bytes, have.added) == (1, 1, 2)
+
+
+async def test_a_look_tells_who_waits(store):
+    holder = await filled(store, b"1", b"2")
+    await store.queue.read(holder, ["in"], 1, 0)
+    assert [e.deliveries for e in await store.queue.peek("w", "in", 9)] == [1, 0]
+    assert [e.deliveries for e in await store.queue.peek("w", "none", 9)] == []
+
+
+async def test_a_purge_leaves_what_is_in_hand(store):
+    holder = await filled(store, *[b"x"] * 1500)
+    await store.queue.read(holder, ["in"], 2, 0)
+    assert await store.queue.purge("w", "in") == 1498
+    assert await store.queue.purge("w", "none") == 0
+    stats = (await store.queue.stats("w", ["in"]))["in"]
+    assert (stats.length, stats.bytes) == (2, 2)
+    assert await store.queue.read(holder, ["in"], 9, 0) == []

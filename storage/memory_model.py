@@ -1,0 +1,105 @@
+"""What the memory store keeps of a workflow."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from storage.base import Entry, Lease, Room, SlotState
+
+
+@dataclass(slots=True)
+class Held:
+    """An entry in the hands of a slot."""
+
+    slot: int
+    deliveries: int = 1
+
+
+@dataclass(slots=True)
+class Queue:
+    """`fresh` and `held` part the entries: nobody, or a slot, has them in hand."""
+
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    put_at: dict[str, float] = field(default_factory=dict)
+    fresh: dict[str, None] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    weight: int = 0
+    added: int = 0
+    dropped: int = 0
+
+    def add(self, entry_id: str, body: bytes) -> None:
+        self.bodies[entry_id] = body
+        self.put_at[entry_id] = time.time()
+        self.fresh[entry_id] = None
+        self.weight += len(body)
+        self.added += 1
+
+    def remove(self, entry_id: str) -> None:
+        self.weight -= len(self.bodies.pop(entry_id))
+        del self.put_at[entry_id]
+        self.fresh.pop(entry_id, None)
+        self.held.pop(entry_id, None)
+
+    def entry(self, name: str, entry_id: str) -> Entry:
+        held = self.held.get(entry_id)
+        deliveries = held.deliveries if held is not None else 0
+        return Entry(queue=name, id=entry_id, body=self.bodies[entry_id], deliveries=deliveries)
+
+    def to_drop(self, room: Room, bodies: Sequence[bytes]) -> list[str] | None:
+        """Return the entries that must go so that the bodies fit; None when they do not."""
+        items = len(self.bodies) + len(bodies) - room.items if room.items else 0
+        excess = self.weight + sum(map(len, bodies)) - room.bytes
+        excess = excess if room.bytes and self.bodies else 0
+        found: list[str] = []
+        oldest = iter(self.fresh if room.drop_oldest else ())
+        while items > 0 or excess > 0:
+            entry_id = next(oldest, None)
+            if entry_id is None:
+                return None
+            found.append(entry_id)
+            items, excess = items - 1, excess - len(self.bodies[entry_id])
+        return found
+
+
+@dataclass(slots=True)
+class Slot:
+    activation: int
+    number: int = 0
+    sequence: int = 0
+    states: dict[str, bytes] = field(default_factory=dict)
+    open: bool = False
+    crashed_at: int = -1
+    crashes: int = 0
+
+    def state(self, crashes: int = 0) -> SlotState:
+        return SlotState(
+            activation=self.activation,
+            number=self.number,
+            sequence=self.sequence,
+            states=dict(self.states),
+            crashes=crashes,
+        )
+
+
+@dataclass(slots=True)
+class Workflow:
+    queues: defaultdict[str, Queue] = field(default_factory=lambda: defaultdict(Queue))
+    fences: dict[str, int] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
+    completed: dict[str, int] = field(default_factory=dict)
+    dead: dict[str, bytes] = field(default_factory=dict)
+    delayed: defaultdict[str, list[tuple[float, bytes]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    operations: dict[str, float] = field(default_factory=dict)
+
+    def owns(self, lease: Lease) -> bool:
+        return self.fences.get(lease.name) == lease.token
+
+    def pending(self, queues: Sequence[str], slot: int) -> Iterator[Entry]:
+        for name in queues:
+            queue = self.queues[name]
+            for entry_id, held in queue.held.items():
+                if held.slot == slot:
+                    yield queue.entry(name, entry_id)

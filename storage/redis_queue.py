@@ -1,0 +1,338 @@
+"""Durable queues on a Redis-protocol server (Redis 7.0, Valkey 7.2 or newer).
+
+A queue is a stream with one consumer group; the entry is deleted when it is committed. All keys
+of a workflow share one hash slot, so that one script can touch them. Commits are repeated by their
+number.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from orchestrator.exceptions import LeaseLost
+from storage.base import (
+    DEAD_LETTERS,
+    OPERATION_TTL,
+    SERVER_MEMORY,
+    Commit,
+    CommitResult,
+    Entry,
+    Lease,
+    Outcome,
+    QueueStats,
+    QueueStore,
+    SlotState,
+    inbox,
+)
+from storage.redis_client import Client, Keys, translated
+from storage.redis_wire import STATE, commit_args, commit_result, queue_stats, slot_state
+
+_LUA = Path(__file__).with_name("lua")
+_GROUP = "loop"
+_PURGED_AT_ONCE = 1000
+
+
+class RedisQueueStore(QueueStore):
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        source = {path.stem: path.read_text() for path in _LUA.glob("*.lua")}
+
+        def script(flags: str, *names: str) -> Any:
+            text = "\n".join(source[name] for name in names)
+            return client.register_script(f"#!lua{flags}\n{text}")
+
+        relieving = " flags=allow-oom"  # what frees memory, or needs next to none
+        self._begin = script(relieving, "begin")
+        self._read = script(relieving, "due", "read")
+        self._end = script(relieving, "end")
+        self._close = script(relieving, "close")
+        self._adopt = script(relieving, "adopt")
+        self._purge = script(relieving, "purge")
+        self._exhausted = script(" flags=no-writes", "exhausted")
+        self._put = script("", "put")
+        # Without outputs a commit only frees memory: it must pass when the server is full.
+        self._commit = script("", "due", "commit")
+        self._commit_sink = script(relieving, "due", "commit")
+
+    @translated
+    async def begin(
+        self, lease: Lease, activation: int, restore: SlotState | None = None
+    ) -> SlotState:
+        keys = Keys(lease.workflow)
+        args: list[Any] = [lease.name, lease.token, activation]
+        if restore is not None:
+            args.append(restore.sequence)
+            for name, value in restore.states.items():
+                args += (STATE + name.encode(), value)
+        reply = await self._begin(
+            keys=[keys.fence, keys.slot(lease.name), keys.completed], args=args
+        )
+        if not reply:
+            raise _lost(lease)
+        crashes, flat = reply
+        return slot_state(dict(zip(flat[::2], flat[1::2], strict=True)), crashes)
+
+    @translated
+    async def end(self, lease: Lease, queues: Sequence[str]) -> None:
+        keys = Keys(lease.workflow)
+        await self._end(
+            keys=[keys.fence, keys.slot(lease.name), *(keys.queue(queue) for queue in queues)],
+            args=[lease.name, lease.token, lease.slot],
+        )
+
+    @translated
+    async def snapshot(self, lease: Lease) -> SlotState | None:
+        keys = Keys(lease.workflow)
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hget(keys.fence, lease.name)
+            pipe.hgetall(keys.slot(lease.name))
+            token, fields = await pipe.execute()
+        if not fields or token is None or int(token) != lease.token:
+            return None
+        return slot_state(fields)
+
+    @translated
+    async def put(self, workflow: str, queue: str, body: bytes, op_id: str | None = None) -> bool:
+        keys = Keys(workflow)
+        named = [keys.queue(queue), keys.bytes]
+        if op_id is not None:
+            named.append(keys.operation(op_id))
+        return bool(await self._put(keys=named, args=[queue, body, OPERATION_TTL]))
+
+    @translated
+    async def read(
+        self, lease: Lease, queues: Sequence[str], count: int, wait: float
+    ) -> list[Entry]:
+        entries, due, places = await self._read_now(lease, queues, count)
+        if not entries and wait > 0 and (await self._comes(places, min(wait, due)) or due <= wait):
+            entries, _, _ = await self._read_now(lease, queues, count)
+        return entries
+
+    async def _read_now(
+        self, lease: Lease, queues: Sequence[str], count: int
+    ) -> tuple[list[Entry], float, dict[str, bytes]]:
+        """Return new entries, the seconds until more is due, and up to where streams are read."""
+        keys = Keys(lease.workflow)
+        box = inbox(lease.loop)
+        streams = [keys.queue(queue) for queue in queues]
+        reply = await self._read(
+            keys=[keys.fence, keys.delayed(lease.loop), keys.queue(box), keys.bytes, *streams],
+            args=[lease.name, lease.token, lease.slot, count, box],
+        )
+        if not reply:
+            raise _lost(lease)
+        rows, due, places = reply
+        entries = [Entry(queue=queues[at], id=key.decode(), body=body) for at, key, body in rows]
+        seconds = float(due) if due else math.inf
+        return entries, seconds, dict(zip(streams, places, strict=False))
+
+    async def _comes(self, places: Mapping[str, bytes], wait: float) -> bool:
+        """Wait for an entry behind these places, taking none: only the script may take."""
+        block = max(1, math.ceil(wait * 1000))
+        return bool(await self._client.xread(dict(places), count=1, block=block))
+
+    @translated
+    async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
+        found: list[Entry] = []
+        for queue in queues:
+            stream = Keys(lease.workflow).queue(queue)
+            try:
+                rows = await self._client.xpending_range(
+                    stream, _GROUP, "-", "+", 1_000_000, consumername=str(lease.slot)
+                )
+            except ResponseError as error:
+                if not str(error).startswith("NOGROUP"):
+                    raise
+                continue  # nothing was ever read from it
+            handed = {row["message_id"]: row["times_delivered"] for row in rows}
+            found += await self._entries(lease, queue, handed)
+        return found
+
+    async def _entries(self, lease: Lease, queue: str, handed: Mapping[bytes, int]) -> list[Entry]:
+        """Return the entries with these ids, and their deliveries."""
+        stream = Keys(lease.workflow).queue(queue)
+        async with self._client.pipeline(transaction=False) as pipe:
+            for entry_id in handed:
+                pipe.xrange(stream, entry_id, entry_id)
+            bodies = await pipe.execute() if handed else []
+        return [
+            Entry(queue=queue, id=entry_id.decode(), body=body[0][1][b"b"], deliveries=deliveries)
+            for (entry_id, deliveries), body in zip(handed.items(), bodies, strict=True)
+            if body
+        ]
+
+    @translated
+    async def adopt(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
+        keys = Keys(lease.workflow)
+        found: list[Entry] = []
+        for queue in queues:
+            others = [
+                name for name in await self._consumers(keys.queue(queue)) if name != lease.slot
+            ]
+            if not others:
+                continue
+            slots = [keys.slot(f"{lease.loop}/{number}") for number in others]
+            rows = await self._adopt(
+                keys=[keys.fence, keys.queue(queue), *slots],
+                args=[lease.name, lease.token, lease.slot, *others],
+            )
+            found += await self._entries(lease, queue, {row[0]: row[1] for row in rows})
+        return found
+
+    async def _consumers(self, stream: str) -> dict[int, int]:
+        """Return how many entries each slot has in hand."""
+        try:
+            summary = await self._client.xpending(stream, _GROUP)
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            return {}
+        return {int(row["name"]): row["pending"] for row in summary["consumers"]}
+
+    @translated
+    async def close(self, lease: Lease) -> None:
+        keys = Keys(lease.workflow)
+        await self._close(keys=[keys.fence, keys.slot(lease.name)], args=[lease.name, lease.token])
+
+    @translated
+    async def redeliver(self, lease: Lease, entry: Entry) -> Entry:
+        await self._client.xclaim(
+            Keys(lease.workflow).queue(entry.queue), _GROUP, str(lease.slot), 0, [entry.id]
+        )
+        return replace(entry, deliveries=entry.deliveries + 1)
+
+    @translated
+    async def commit(self, lease: Lease, commit: Commit) -> CommitResult:
+        queues = list(
+            dict.fromkeys(
+                [queue for queue, _ in commit.outputs] + [entry.queue for entry in commit.acks]
+            )
+        )
+        grows = commit.outputs or commit.dead or commit.delayed
+        script = self._commit if grows else self._commit_sink
+        keys = Keys(lease.workflow)
+        try:
+            reply = await script(
+                keys=[
+                    *(keys.fence, keys.slot(lease.name), keys.completed, keys.dead, keys.bytes),
+                    *(keys.dropped, keys.delayed(lease.loop), keys.queue(inbox(lease.loop))),
+                    *(keys.queue(queue) for queue in queues),
+                ],
+                args=commit_args(lease, commit, queues),
+            )
+        except OutOfMemoryError:
+            return CommitResult(Outcome.FULL, (SERVER_MEMORY,))
+        return commit_result([part.decode() for part in reply], queues)
+
+    @translated
+    async def exhausted(
+        self, lease: Lease, queues: Sequence[str], writers: Sequence[str], activation: int
+    ) -> bool:
+        keys = Keys(lease.workflow)
+        streams = (keys.queue(queue) for queue in queues)
+        return bool(
+            await self._exhausted(
+                keys=[keys.completed, keys.delayed(lease.loop), *streams],
+                args=[activation, *writers],
+            )
+        )
+
+    @translated
+    async def completed(self, workflow: str) -> dict[str, int]:
+        marks = await self._client.hgetall(Keys(workflow).completed)
+        return {name.decode(): int(activation) for name, activation in marks.items()}
+
+    @translated
+    async def reopen(self, workflow: str) -> None:
+        await self._client.delete(Keys(workflow).completed)
+
+    @translated
+    async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:
+        keys = Keys(workflow)
+        async with self._client.pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.xlen(keys.queue(queue))
+            return dict(zip(queues, await pipe.execute(), strict=True))
+
+    @translated
+    async def delayed(self, workflow: str, loop: str) -> int:
+        return int(await self._client.zcard(Keys(workflow).delayed(loop)))
+
+    @translated
+    async def stats(self, workflow: str, queues: Sequence[str]) -> dict[str, QueueStats]:
+        keys = Keys(workflow)
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.bytes)
+            pipe.hgetall(keys.dropped)
+            for queue in queues:
+                pipe.xinfo_stream(keys.queue(queue))
+                pipe.xpending(keys.queue(queue), _GROUP)
+            held, dropped, *rest = await pipe.execute(raise_on_error=False)
+        for reply in (held, dropped):
+            if isinstance(reply, Exception):
+                raise reply
+        return {
+            queue: queue_stats(
+                info, summary, int(held.get(queue.encode(), 0)), int(dropped.get(queue.encode(), 0))
+            )
+            for queue, info, summary in zip(queues, rest[::2], rest[1::2], strict=True)
+        }
+
+    @translated
+    async def peek(self, workflow: str, queue: str, count: int) -> list[Entry]:
+        stream = Keys(workflow).queue(queue)
+        rows = await self._client.xrange(stream, count=count)
+        if not rows:
+            return []
+        try:
+            handed = await self._client.xpending_range(
+                stream, _GROUP, rows[0][0], rows[-1][0], 1_000_000
+            )
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            handed = []
+        deliveries = {row["message_id"]: row["times_delivered"] for row in handed}
+        return [
+            Entry(
+                queue=queue, id=key.decode(), body=fields[b"b"], deliveries=deliveries.get(key, 0)
+            )
+            for key, fields in rows
+        ]
+
+    @translated
+    async def purge(self, workflow: str, queue: str) -> int:
+        keys = Keys(workflow)
+        newest = await self._client.xrevrange(keys.queue(queue), count=1)
+        removed, more = 0, bool(newest)
+        while more:
+            gone = await self._purge(
+                keys=[keys.queue(queue), keys.bytes], args=[queue, newest[0][0], _PURGED_AT_ONCE]
+            )
+            removed, more = removed + gone, gone == _PURGED_AT_ONCE
+        return removed
+
+    @translated
+    async def dead(self, workflow: str, count: int) -> list[Entry]:
+        rows = await self._client.xrange(Keys(workflow).dead, count=count)
+        return [Entry(queue=DEAD_LETTERS, id=row[0].decode(), body=row[1][b"b"]) for row in rows]
+
+    @translated
+    async def forget_dead(self, workflow: str, ids: Sequence[str]) -> None:
+        if ids:
+            await self._client.xdel(Keys(workflow).dead, *ids)
+
+    @translated
+    async def forget(self, workflow: str) -> None:
+        pattern = Keys(workflow).prefix.replace("[", "\\[") + "*"
+        keys = [key async for key in self._client.scan_iter(match=pattern, count=1000)]
+        if keys:
+            await self._client.unlink(*keys)
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"slot {lease.name} of {lease.workflow} has a newer owner")

@@ -1,0 +1,93 @@
+"""Arguments and replies of the scripts and commands behind the queues."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from storage.base import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_LIMIT,
+    DELAYED,
+    DELAYED_LIMIT,
+    Commit,
+    CommitResult,
+    Lease,
+    Outcome,
+    QueueStats,
+    Room,
+    SlotState,
+    inbox,
+)
+
+STATE = b"node:"
+"""Prefix of a node's state among the fields of a slot."""
+ANY = Room()
+
+
+def slot_state(fields: Mapping[bytes, bytes], crashes: int = 0) -> SlotState:
+    return SlotState(
+        activation=int(fields[b"activation"]),
+        number=int(fields[b"number"]),
+        sequence=int(fields[b"sequence"]),
+        states={
+            name.removeprefix(STATE).decode(): value
+            for name, value in fields.items()
+            if name.startswith(STATE)
+        },
+        crashes=crashes,
+    )
+
+
+def commit_args(lease: Lease, commit: Commit, queues: Sequence[str]) -> list[Any]:
+    """Return what the commit script takes, in its order."""
+    place = {queue: index for index, queue in enumerate(queues, start=1)}
+    acked = dict.fromkeys(queues, 0)
+    for entry in commit.acks:
+        acked[entry.queue] += len(entry.body)
+    args: list[Any] = [lease.name, lease.token, lease.slot, commit.number, commit.sequence]
+    args += [commit.activation if commit.completed else "", DEAD_LETTERS_LIMIT, DELAYED_LIMIT]
+    args.append(inbox(lease.loop))
+    for queue in queues:
+        room = commit.room.get(queue, ANY)
+        args += (queue, room.items, room.bytes, int(room.drop_oldest), acked[queue])
+    args.append(len(commit.outputs))
+    for queue, body in commit.outputs:
+        args += (place[queue], body)
+    args.append(len(commit.acks))
+    for entry in commit.acks:
+        args += (place[entry.queue], entry.id)
+    args.append(len(commit.delayed))
+    for seconds, body in commit.delayed:
+        args += (seconds, body)
+    args.append(len(commit.states))
+    for node, value in commit.states.items():
+        args += (STATE + node.encode(), value)
+    args += [len(commit.dead), *commit.dead]
+    return args
+
+
+def commit_result(reply: list[str], queues: Sequence[str]) -> CommitResult:
+    outcome, names = Outcome(reply[0]), reply[1:]
+    if outcome is Outcome.FULL:
+        other = {"dead": DEAD_LETTERS, "delayed": DELAYED}
+        names = [other[name] if name in other else queues[int(name)] for name in names]
+    return CommitResult(outcome, tuple(names))
+
+
+def queue_stats(info: Any, summary: Any, held: int, dropped: int) -> QueueStats:
+    """Return what the replies say; errors among them say that there is no such stream or group."""
+    for reply in (info, summary):
+        if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
+            raise reply
+    known = not isinstance(info, Exception)
+    first = info["first-entry"] if known else None
+    read = not isinstance(summary, Exception)
+    return QueueStats(
+        length=info["length"] if known else 0,
+        bytes=held,
+        oldest_at=int(first[0].split(b"-")[0]) / 1000 if first else None,
+        added=info["entries-added"] if known else 0,
+        dropped=dropped,
+        in_hand={int(row["name"]): row["pending"] for row in summary["consumers"]} if read else {},
+    )
