@@ -62,18 +62,29 @@ class ExecutionCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often one node is tried for one item; delays in seconds, jitter as a share of them."""
+    """How often one node is tried for one item; delays in seconds, jitter as a share of them.
+
+    retry_on, give_up_on: names of error classes, or of their bases. With `retry_on` nothing else is
+    tried again; what `give_up_on` names never is.
+    """
 
     max_attempts: int = 1
     delay: float = 1.0
     backoff: float = 2.0
     max_delay: float = 60.0
     jitter: float = 0.1
+    retry_on: tuple[str, ...] = ()
+    give_up_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOptions:
-    """`data.config` of a node: engine options, the same for every node."""
+    """`data.config` of a node: engine options, the same for every node.
+
+    max_length, max_bytes: what the queue of a queue-writer may hold.
+    overflow: what happens to an item that finds it full: `block` waits, `drop_oldest` lets the
+        oldest go, `dead_letter` makes a dead letter of the new one.
+    """
 
     timeout: float | None = None
     pool: PoolType | None = None
@@ -82,6 +93,7 @@ class NodeOptions:
     replicas: int = 1
     queue_name: str | None = None
     max_length: int = 10_000
+    max_bytes: int = 256 * 1024 * 1024
     overflow: str = "block"
 
 

@@ -109,6 +109,7 @@ class FlowEngine:
             activation=assignment.activation,
             loop=loop.id,
             slot=assignment.slot,
+            token=assignment.token,
             tools=self.tools,
             max_steps=self._max_steps,
         )

@@ -112,7 +112,10 @@ class MissingInput(Conflict):
 
 
 class NodeFailed(OrchestratorError):
-    """A node failed."""
+    """A node failed.
+
+    `kinds` are the names of the class of what it raised, and of its bases.
+    """
 
     code = "node_failed"
 
@@ -124,12 +127,14 @@ class NodeFailed(OrchestratorError):
         error_type: str = "",
         trace: str = "",
         node_input: Any = None,
+        kinds: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.node_id = node_id
         self.error_type = error_type
         self.trace = trace
         self.node_input = node_input
+        self.kinds = kinds or (error_type,)
 
 
 class NodeTimeout(NodeFailed):

@@ -1,4 +1,4 @@
-"""What the database owns: definitions, desired state, leases and dead letters.
+"""What the database owns: definitions, desired state, leases, checkpoints, dead letters.
 
 Rows are written by `services` (definitions and desires) and by `runtime` (leases, observed state).
 """
@@ -15,9 +15,14 @@ class Workflow(models.Model):
     """A workflow, and what an operator wants of it. Its id is a slug of its first name."""
 
     class Desired(models.TextChoices):
+        """Each is more of an end than the one before. DRAINING: producers stop, and loops that a
+        queue feeds go on until it is empty. KILLED: stopped without finishing the item in hand."""
+
         RUNNING = "running"
         PAUSED = "paused"
+        DRAINING = "draining"
         STOPPED = "stopped"
+        KILLED = "killed"
 
     id = models.SlugField(primary_key=True, max_length=64)
     name = models.CharField(max_length=200)
@@ -80,7 +85,12 @@ class Runner(models.Model):
 
 
 class LoopSlot(models.Model):
-    """The right to run one copy of a loop. `token` only ever rises."""
+    """The right to run one copy of a loop. `token` only ever rises.
+
+    `version` is the one in which the loop changed last: a newer version of the workflow that leaves
+    it as it is does not restart it. `desired` holds for this loop beside what is desired of the
+    workflow; the greater end of the two counts.
+    """
 
     State = LoopState
 
@@ -88,6 +98,10 @@ class LoopSlot(models.Model):
     loop = models.CharField(max_length=200)
     slot = models.PositiveIntegerField(default=0)
     activation = models.PositiveBigIntegerField(default=0)
+    version = models.PositiveIntegerField(default=0)
+    desired = models.CharField(
+        max_length=16, choices=Workflow.Desired, default=Workflow.Desired.RUNNING
+    )
     owner = models.ForeignKey(
         Runner, null=True, blank=True, on_delete=models.SET_NULL, related_name="slots"
     )
@@ -112,25 +126,71 @@ class LoopSlot(models.Model):
 
 
 class DeadLetter(models.Model):
-    """An item that failed for good. `entry_id` is its id in the outbox, so that draining the
-    outbox twice keeps one row."""
+    """An item that failed for good, with what is needed to debug and replay it.
+
+    entry_id: its id in the outbox, so that draining the outbox twice keeps one row.
+    item, headers: data and metadata with which the iteration began.
+    node_input, node_headers: what the failed node got.
+    entry_node: the node at which the iteration was entered, if not at the loop's start.
+    queue: the queue that its loop reads, or that had no room for it.
+    attempts: one record for each time a node raised, see `orchestrator.execution.retry`.
+    deliveries: how often the item was handed out to a worker.
+    born_at: when its producer gave it.
+    edited: `item` or `node_input` as changed by a person; replays use it instead.
+    replay_at: a letter that is REPLAYING goes to its inbox then.
+    origin: the letter of whose replay this one came.
+    """
+
+    class Status(models.TextChoices):
+        DEAD = "dead"
+        REPLAYING = "replaying"
+        REPLAYED = "replayed"
+        DISCARDED = "discarded"
+
+    class ReplayFrom(models.TextChoices):
+        START = "start"
+        NODE = "node"
 
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="dead_letters")
     entry_id = models.CharField(max_length=64)
     version = models.PositiveIntegerField()
     activation = models.PositiveBigIntegerField()
     loop = models.CharField(max_length=200)
+    slot = models.PositiveIntegerField(default=0)
+    token = models.PositiveBigIntegerField(default=0)
+    queue = models.CharField(max_length=200, blank=True)
     node_id = models.CharField(max_length=200)
     node_type = models.CharField(max_length=100)
     item_id = models.CharField(max_length=500)
+    idempotency_key = models.CharField(max_length=64, blank=True)
     reason = models.CharField(max_length=32)
     error_type = models.CharField(max_length=200, blank=True)
     message = models.TextField(blank=True)
     trace = models.TextField(blank=True)
     item = models.JSONField(null=True)
+    headers = models.JSONField(default=dict)
     node_input = models.JSONField(null=True)
+    node_headers = models.JSONField(default=dict)
+    entry_node = models.CharField(max_length=200, blank=True)
+    attempts = models.JSONField(default=list)
     deliveries = models.PositiveIntegerField(default=1)
+    born_at = models.DateTimeField(null=True, blank=True)
     dead_at = models.DateTimeField()
+    status = models.CharField(max_length=16, choices=Status, default=Status.DEAD)
+    edited = models.JSONField(null=True, blank=True)
+    note = models.TextField(blank=True)
+    replay_count = models.PositiveIntegerField(default=0)
+    replay_from = models.CharField(max_length=8, choices=ReplayFrom, blank=True)
+    replay_at = models.DateTimeField(null=True, blank=True)
+    replayed_at = models.DateTimeField(null=True, blank=True)
+    replayed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    discarded_at = models.DateTimeField(null=True, blank=True)
+    discarded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    origin = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL)
 
     class Meta:
         ordering = ("-dead_at", "-id")
@@ -139,9 +199,42 @@ class DeadLetter(models.Model):
                 fields=("workflow", "entry_id"), name="one_row_per_dead_letter"
             ),
         )
+        indexes = (
+            models.Index(fields=("workflow", "status"), name="dead_letters_by_status"),
+            models.Index(fields=("status", "replay_at"), name="dead_letters_to_replay"),
+        )
 
     def __str__(self) -> str:
         return self.item_id
+
+
+class Checkpoint(models.Model):
+    """What a slot had committed at some moment, for the day on which Redis loses everything.
+
+    Rows are only ever inserted; `checksum` covers all that is restored. `oldest_at` is when the
+    oldest item was born that was still on its way through the workflow.
+    """
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="checkpoints")
+    loop = models.CharField(max_length=200)
+    slot = models.PositiveIntegerField()
+    activation = models.PositiveBigIntegerField()
+    version = models.PositiveIntegerField()
+    token = models.PositiveBigIntegerField()
+    sequence = models.PositiveBigIntegerField()
+    states = models.JSONField()
+    checksum = models.CharField(max_length=64)
+    oldest_at = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("workflow", "loop", "slot"), name="checkpoints_by_slot"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id}/{self.loop}/{self.slot} at {self.sequence}"
 
 
 class ApiToken(models.Model):

@@ -1,11 +1,13 @@
 """The committer: makes one commit of a group of ended iterations and sees it through."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from nodes.contract import Json
+from nodes.contract import Json, NodeOptions
 from orchestrator.exceptions import (
     InvalidPayload,
     LeaseLost,
@@ -14,8 +16,18 @@ from orchestrator.exceptions import (
     StoreUnavailable,
 )
 from orchestrator.execution.context import ExecutionContext, Scope
-from orchestrator.execution.dead_letter import dead_letter
-from storage.base import DEAD_LETTERS, Commit, Lease, Outcome, QueueStore, SlotState
+from orchestrator.execution.dead_letter import dead_letter, overflow_letter
+from storage.base import (
+    DEAD_LETTERS,
+    DELAYED,
+    SERVER_MEMORY,
+    Commit,
+    Lease,
+    Outcome,
+    QueueStore,
+    Room,
+    SlotState,
+)
 from storage.codec import decode, encode
 
 STATE_LIMIT = 64 * 1024
@@ -23,6 +35,13 @@ EFFECT = "effect:"
 """Prefix of the committed state of a node's staged effects, beside the node's own state."""
 
 _WAIT_MIN, _WAIT_MAX = 0.05, 2.0
+_ANY = Room()
+_FULL = {
+    DEAD_LETTERS: "dead_letters_full",
+    DELAYED: "retries_full",
+    SERVER_MEMORY: "redis_full",
+}
+"""Reasons for which a commit waits, by what has no room; else it is a queue."""
 
 
 class Effects(Protocol):
@@ -52,11 +71,12 @@ class Committer:
 
     Args:
         source: the producer whose cursor is committed; None for a queue-fed loop.
-        room: length limit by output queue.
+        limits: the options of the writers by output queue.
         effects: the nodes that stage effects, by id.
         lease_valid: tells by the monotonic clock whether the slot may still be acted for.
         on_wait: called with the reason for which a commit waits (`queue_full`,
-            `dead_letters_full`, `redis_down`), and with an empty text when it goes on.
+            `dead_letters_full`, `retries_full`, `redis_full`, `redis_down`), and with an empty text
+            when it goes on.
     """
 
     def __init__(
@@ -67,7 +87,7 @@ class Committer:
         begun: SlotState,
         *,
         source: str | None,
-        room: Mapping[str, int],
+        limits: Mapping[str, NodeOptions],
         effects: Mapping[str, Effects],
         lease_valid: Callable[[], bool],
         on_wait: Callable[[str], None],
@@ -78,7 +98,15 @@ class Committer:
         self._number = begun.number
         self._sequence = begun.sequence
         self._source = source
-        self._room = dict(room)
+        self._room = {
+            queue: Room(
+                items=options.max_length,
+                bytes=options.max_bytes,
+                drop_oldest=options.overflow == "drop_oldest",
+            )
+            for queue, options in limits.items()
+        }
+        self._diverted = {q for q, options in limits.items() if options.overflow == "dead_letter"}
         self._effects = dict(effects)
         self._effect_states = {
             node_id: begun.states.get(EFFECT + node_id) for node_id in self._effects
@@ -100,7 +128,7 @@ class Committer:
         for number, context in enumerate(ready):
             for output in context.outputs:
                 count = counts[output.queue] = counts.get(output.queue, 0) + 1
-                if number and 0 < self._room.get(output.queue, 0) < count:
+                if number and 0 < self._room.get(output.queue, _ANY).items < count:
                     return number
         return len(ready)
 
@@ -188,19 +216,22 @@ class Committer:
         if context.entry is not None:
             commit.acks.append(context.entry)
         if context.failure is not None:
-            commit.dead.append(dead_letter(context, context.failure))
+            if context.delayed is not None:
+                commit.delayed.append(context.delayed)
+            else:
+                commit.dead.append(dead_letter(context, context.failure))
         elif context.outputs:
             commit.outputs += [(output.queue, output.body) for output in context.outputs]
 
-    def _room_for(self, commit: Commit) -> dict[str, int]:
+    def _room_for(self, commit: Commit) -> dict[str, Room]:
         """Return the limits, raised for one iteration that exceeds one by itself: it waits until
         the queue is empty instead of for ever."""
         counts: dict[str, int] = {}
         for queue, _ in commit.outputs:
             counts[queue] = counts.get(queue, 0) + 1
         return {
-            queue: max(limit, counts.get(queue, 0)) if limit else 0
-            for queue, limit in self._room.items()
+            queue: replace(room, items=max(room.items, counts.get(queue, 0)))
+            for queue, room in self._room.items()
         }
 
     async def _apply_effects(self, commit: Commit, group: Sequence[ExecutionContext]) -> None:
@@ -239,8 +270,9 @@ class Committer:
                     commit = self._commit(group)
                     await self._apply_effects(commit, group)
                     continue
-                full = DEAD_LETTERS in result.names
-                reason = "dead_letters_full" if full else "queue_full"
+                if await self._divert(commit, group, result.names):
+                    continue
+                reason = next((_FULL[n] for n in result.names if n in _FULL), "queue_full")
             waiting = True
             self._on_wait(reason)
             await self._pause(wait * random.uniform(0.5, 1))
@@ -249,6 +281,31 @@ class Committer:
             self._on_wait("")
         for node_id in self._effects:
             self._effect_states[node_id] = commit.states.get(EFFECT + node_id)
+
+    async def _divert(
+        self, commit: Commit, group: Sequence[ExecutionContext], full: Sequence[str]
+    ) -> bool:
+        """Make dead letters of what a full queue has no room for, where its policy says so."""
+        made = {id(o.body): (context, o) for context in group for o in context.outputs}
+        changed = False
+        for queue in self._diverted.intersection(full):
+            with contextlib.suppress(StoreUnavailable):  # the commit itself will find that out
+                stats = (await self._store.stats(self._lease.workflow, [queue]))[queue]
+                room = self._room[queue]
+                items, weight = room.items - stats.length, room.bytes - stats.bytes
+                kept: list[tuple[str, bytes]] = []
+                for name, body in commit.outputs:
+                    if name == queue and (items <= 0 or weight < len(body)):
+                        context, output = made[id(body)]
+                        limit = f"{stats.length} items, {stats.bytes} bytes"
+                        commit.dead.append(overflow_letter(context, output, limit))
+                        changed = True
+                        continue
+                    if name == queue:
+                        items, weight = items - 1, weight - len(body)
+                    kept.append((name, body))
+                commit.outputs = kept
+        return changed
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -268,7 +325,7 @@ def _without(
     foreign: Sequence[str], group: Sequence[ExecutionContext]
 ) -> Sequence[ExecutionContext]:
     """Return the iterations but those whose entries another slot took over."""
-    return [c for c in group if c.entry is None or c.entry[1] not in foreign]
+    return [c for c in group if c.entry is None or c.entry.id not in foreign]
 
 
 def _encoded(node_id: str, state: Json) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from nodes.contract import Json, NodeOutput, Tools
 from orchestrator.exceptions import NodeFailed
 from orchestrator.execution.envelope import seal
+from storage.base import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,7 @@ class Scope:
     activation: int
     loop: str
     slot: int = 0
+    token: int = 0
     mode: str = "production"
     tools: Tools
     max_steps: int = 1000
@@ -70,6 +73,7 @@ class Output:
     queue: str
     item: NodeOutput
     body: bytes
+    node_id: str
 
 
 @dataclass(slots=True, eq=False)
@@ -83,10 +87,28 @@ class Effect:
 class ExecutionContext:
     """One walk. The defaults live on the class: the common iteration stages nothing."""
 
+    born: float = 0.0
+    """When the producer gave the item this one comes from, in seconds since the epoch; 0: now."""
+    entry_node: str | None = None
+    """The node that got `item`, if the walk did not begin behind its producer."""
+    start: NodeOutput | None = None
+    """What the producer had given when the walk is entered at a node."""
+    attempts: "Sequence[Json]" = ()
+    """Records of attempts that failed."""
+    origin: int | None = None
+    """The dead letter that is replayed."""
+    delayed: "tuple[float, bytes] | None" = None
+    """In how many seconds the failed walk is tried again, and the envelope of that."""
+    forked: bool = False
+    flushed: bool = False
+    """Whether it began with what a node held back."""
+    straight: bool = False
+    """Set with a failure: nothing had been staged, nor had the walk forked."""
+
     sequence: int = 0
     cursor: Json = None
     """The producer's state behind this item; None where there is none to commit."""
-    entry: tuple[str, str] | None = None
+    entry: Entry | None = None
     deliveries: int = 1
     outputs: "list[Output] | tuple[()]" = ()
     effects: "list[Effect] | tuple[()]" = ()
@@ -111,6 +133,11 @@ class ExecutionContext:
         """False once anything was staged, failed, or left in the background."""
 
     @property
+    def begun_with(self) -> NodeOutput:
+        """What the producer had given."""
+        return self.item if self.start is None else self.start
+
+    @property
     def done(self) -> bool:
         """Whether the walk and everything it left in the background have ended."""
         return not self.walking and not self.tasks
@@ -127,23 +154,19 @@ class ExecutionContext:
             self.effects = []
         self.effects.append(effect)
 
-    def take_back(self, staged: "Sequence[Output | Effect]") -> None:
-        """Withdraw what was staged, as if it had not been."""
-        withdrawn = set(staged)
-        self.outputs = [output for output in self.outputs if output not in withdrawn]
-        self.effects = [effect for effect in self.effects if effect not in withdrawn]
-
     def fail(self, error: NodeFailed) -> None:
         """Drop what the walk staged; the first failure is the one that is kept."""
-        self.clean = False
         if self.failure is None:
             self.failure = error
+            self.straight = not (self.outputs or self.effects or self.forked or self.joins)
+        self.clean = False
         self.outputs = ()
         self.effects = ()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Go on in the background; the walk is not done before it has ended."""
         self.clean = False
+        self.forked = True
         task = asyncio.create_task(work, name=_task_name())
         self.tasks = {*self.tasks, task}
         task.add_done_callback(self._ended)
@@ -168,15 +191,19 @@ def _task_name() -> str | None:
     return task.get_name() if task is not None else None
 
 
+def idempotency_key(workflow: str, node_id: str, item_id: str) -> str:
+    """Return the key of an item at a node: the same for every attempt, delivery and replay."""
+    return hashlib.sha256(f"{workflow}|{node_id}|{item_id}".encode()).hexdigest()[:32]
+
+
 class StepContext:
     """A walk as one node sees it; given to nodes that declare `execute(self, item, context)`."""
 
-    __slots__ = ("_made", "_node_id", "_staged", "_walk")
+    __slots__ = ("_made", "_node_id", "_walk")
 
     def __init__(self, walk: ExecutionContext, node_id: str) -> None:
         self._walk = walk
         self._node_id = node_id
-        self._staged: list[Output | Effect] = []
         self._made = 0
 
     @property
@@ -190,30 +217,21 @@ class StepContext:
     @property
     def idempotency_key(self) -> str:
         scope = self._walk.scope
-        identity = f"{scope.workflow}|{self._node_id}|{self._walk.item.id}"
-        return hashlib.sha256(identity.encode()).hexdigest()[:32]
+        return idempotency_key(scope.workflow, self._node_id, self._walk.item.id)
 
     def emit(self, queue: str, item: NodeOutput) -> None:
         """See NodeContext. Raises InvalidPayload here, where the node is known that is at fault."""
         if not isinstance(item, NodeOutput):
             raise TypeError(f"emit takes an item, not {type(item).__name__}")
         scope = self._walk.scope
-        body = seal(item, activation=scope.activation, version=scope.version)
-        output = Output(queue, item, body)
-        self._staged.append(output)
+        born = self._walk.born or time.time()
+        body = seal(item, activation=scope.activation, version=scope.version, born=born)
+        output = Output(queue, item, body, self._node_id)
         self._walk.emit(output)
 
     def stage(self, effect: Json) -> None:
-        staged = Effect(self._node_id, effect)
-        self._staged.append(staged)
-        self._walk.stage(staged)
+        self._walk.stage(Effect(self._node_id, effect))
 
     def new_item(self, data: dict[str, Json]) -> NodeOutput:
         self._made += 1
         return NodeOutput(f"{self._walk.item.id}:{self._node_id}:{self._made}", data)
-
-    def take_back(self) -> None:
-        """Forget what was staged and made so far: the call is going to be repeated."""
-        self._walk.take_back(self._staged)
-        self._staged = []
-        self._made = 0

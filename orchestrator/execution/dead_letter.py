@@ -6,41 +6,78 @@ from typing import Any
 
 from nodes.contract import NodeOutput
 from orchestrator.exceptions import InvalidPayload, NodeFailed
-from orchestrator.execution.context import ExecutionContext
+from orchestrator.execution.context import ExecutionContext, Output, idempotency_key
+from orchestrator.execution.text import text
 from storage.codec import check, encode
 
+QUEUE_FULL = "queue_full"
 _MESSAGE_LIMIT = 2_000
-_LIMIT = 1024 * 1024
+_LIMIT = 4 * 1024 * 1024
 
 
 def dead_letter(context: ExecutionContext, failure: NodeFailed) -> bytes:
     """Return the record as JSON bytes: where, why, the item and the failed node's input."""
+    record = {
+        **_place(context, failure.node_id or context.scope.loop),
+        "reason": context.failure_reason,
+        "error_type": text(failure.error_type),
+        "message": text(failure.message)[:_MESSAGE_LIMIT],
+        "trace": text(failure.trace),
+        **_payload("node_input", "node_headers", failure.node_input),
+    }
+    return _encoded(record)
+
+
+def overflow_letter(context: ExecutionContext, output: Output, limit: str) -> bytes:
+    """Return the record of an item for which its queue has no room."""
+    record = {
+        **_place(context, output.node_id),
+        "queue": output.queue,
+        "reason": QUEUE_FULL,
+        "error_type": "QueueFull",
+        "message": f"the queue {output.queue} is full: {limit}",
+        "trace": "",
+        **_payload("node_input", "node_headers", output.item),
+    }
+    return _encoded(record)
+
+
+def _place(context: ExecutionContext, node_id: str) -> dict[str, Any]:
+    """Return what is known of an iteration, and of a node in it."""
     scope = context.scope
-    record: dict[str, Any] = {
+    now = time.time()
+    item_id = text(context.item.id)
+    return {
         "version": scope.version,
         "activation": scope.activation,
         "loop": scope.loop,
         "slot": scope.slot,
-        "node_id": _text(failure.node_id or scope.loop),
-        "item_id": _text(context.item.id),
-        "reason": context.failure_reason,
-        "error_type": _text(failure.error_type),
-        "message": _text(failure.message)[:_MESSAGE_LIMIT],
-        "trace": _text(failure.trace),
+        "token": scope.token,
+        "queue": context.entry.queue if context.entry is not None else "",
+        "node_id": text(node_id),
+        "item_id": item_id,
+        "idempotency_key": idempotency_key(scope.workflow, text(node_id), item_id),
         "deliveries": context.deliveries,
-        "dead_at": time.time(),
-        "item": _data(context.item),
-        "node_input": _data(failure.node_input),
+        "attempts": list(context.attempts),
+        "born": context.born or now,
+        "dead_at": now,
+        "entry_node": context.entry_node or "",
+        "origin": context.origin,
+        **_payload("item", "headers", context.begun_with),
     }
+
+
+def _encoded(record: dict[str, Any]) -> bytes:
     try:
         return encode(record, _LIMIT)
     except InvalidPayload:
-        return encode({**record, "item": None, "node_input": None}, _LIMIT)
+        record |= {"item": None, "headers": {}, "node_input": None, "node_headers": {}}
+        return encode(record, _LIMIT)
 
 
-def _text(value: Any) -> str:
-    """Return text that strict JSON can hold."""
-    return str(value).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+def _payload(data_name: str, headers_name: str, item: Any) -> dict[str, Any]:
+    headers = _data(item.metadata) if isinstance(item, NodeOutput) else {}
+    return {data_name: _data(item), headers_name: headers if isinstance(headers, dict) else {}}
 
 
 def _data(item: Any) -> Any:
@@ -55,7 +92,7 @@ def _data(item: Any) -> Any:
         encode(value)
         check(value)
     except InvalidPayload as error:
-        return {"unencodable": error.message, "text": _text(_Short().repr(value))[:_MESSAGE_LIMIT]}
+        return {"unencodable": error.message, "text": text(_Short().repr(value))[:_MESSAGE_LIMIT]}
     return value
 
 

@@ -17,10 +17,18 @@ from orchestrator.exceptions import (
 from orchestrator.execution.commit import CommitWindow
 from orchestrator.execution.context import ExecutionContext, Scope, StepContext
 from orchestrator.execution.plan import Plan, Step
+from orchestrator.execution.retry import put_off
 from orchestrator.execution.workflow_engine import WorkflowEngine
 
 logger = logging.getLogger(__name__)
-_INVALID = (InvalidPayload.code, PayloadTooLarge.code)
+_REASONS = {
+    InvalidPayload.code: "invalid_payload",
+    PayloadTooLarge.code: "oversize",
+    "NodeTimeout": "timeout",
+    "UnknownNode": "unknown_node",
+    "WorkerLost": "worker_lost",
+}
+"""Reasons of dead letters by the type of the error; any other has used its attempts up."""
 
 
 class Iterations:
@@ -35,10 +43,12 @@ class Iterations:
     ) -> None:
         self._settled = 0
         self.failures = 0
+        self.retries = 0
         self.sequence = self._begun = begun
         """Of the iteration that began last."""
         self.window = window
         self.engine = WorkflowEngine(plan)
+        self._plan = plan
         self._scope = scope
         steps = plan.steps.values()
         self._stateful = [s.node for s in steps if s.node.stateful and s is not producer]
@@ -74,9 +84,18 @@ class Iterations:
         try:
             await self.engine.follow(context, step, output, now)
         except Exception as error:
-            context.fail(as_failure(error))
+            context.fail(as_failure(error, step.id))
         if before or not (context.clean and self.window.advance(context.sequence, context.cursor)):
             await self.settle(context, before)
+
+    async def enter(self, context: ExecutionContext, node_id: str) -> None:
+        """Walk on from a node, which gets the context's item, and end the iteration."""
+        before = self.states()
+        try:
+            await self.engine.execute(context, node_id)
+        except Exception as error:
+            context.fail(as_failure(error, node_id))
+        await self.settle(context, before)
 
     async def settle(self, context: ExecutionContext, before: Sequence[Json] = ()) -> None:
         """End an iteration that failed, staged something, touched state, or left work behind.
@@ -117,18 +136,28 @@ class Iterations:
         failure = context.failure
         if context.cancelled:
             self.window.fail(OrchestratorError("its background work was cancelled"))
-        if failure is not None:
+        if failure is None:
+            return
+        context.failure_reason = _REASONS.get(failure.error_type, context.failure_reason)
+        step = self._plan.steps.get(failure.node_id)
+        put_off(context, step.node.config.options.retry if step is not None else None)
+        if context.delayed is not None:
+            self.retries += 1
+        else:
             self.failures += 1
-            if failure.error_type in _INVALID:
-                context.failure_reason = "invalid_payload"
-            logger.warning(
-                "item %s failed at node %s: %s", context.item.id, failure.node_id, failure.message
-            )
+        logger.warning(
+            "item %s failed at node %s (attempt %d): %s",
+            context.item.id, failure.node_id, len(context.attempts), failure.message,
+        )  # fmt: skip
 
     def _keep_states(self, context: ExecutionContext, before: Sequence[Json]) -> None:
-        if context.failure is not None:
+        """Keep what the iteration changed; of one that failed, only what goes on where it was."""
+        failure = context.failure
+        goes_on = context.delayed is not None and context.straight
+        if failure is not None:
             for node, state in zip(self._stateful, before, strict=True):
-                node.state = state
+                if not goes_on or node.config.id == failure.node_id:
+                    node.state = state
         context.states = {node.config.id: node.state for node in self._stateful}
 
     def states(self) -> Sequence[Json]:
@@ -144,6 +173,7 @@ class Iterations:
         item_id = f"{self._scope.item_id(self.sequence)}:{step.id}"
         context = ExecutionContext(self._scope, NodeOutput(item_id, {"held": step.node.state}))
         context.sequence = self.sequence
+        context.flushed = True
         before = self.states()
         output: NodeOutput | None = None
         try:
@@ -171,4 +201,5 @@ def as_failure(error: Exception, node_id: str = "") -> NodeFailed:
         return NodeFailed(error.message, node_id=error.path[-1], error_type=error.code)
     trace = "".join(traceback.format_exception(error))[-8_000:]
     kind = error.code if isinstance(error, OrchestratorError) else type(error).__name__
-    return NodeFailed(str(error), node_id=node_id, error_type=kind, trace=trace)
+    kinds = (kind, *(base.__name__ for base in type(error).__mro__))
+    return NodeFailed(str(error), node_id=node_id, error_type=kind, trace=trace, kinds=kinds)

@@ -12,7 +12,6 @@ from typing import Any
 from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeTimeout
 from orchestrator.execution.cycles import group_cycles
-from orchestrator.execution.retry import with_retry
 from orchestrator.flow.graph import Condition, FlowGraph, FlowNode
 
 Call = Callable[..., Awaitable[Any]]
@@ -123,8 +122,6 @@ class Step:
             call = _rendered(self.node, call)
         if options.timeout is not None:
             call = _limited(call, options.timeout, self.id)
-        if options.retry is not None:
-            call = with_retry(call, options.retry, self.node)
         self.call = call
 
 

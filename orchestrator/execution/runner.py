@@ -1,29 +1,31 @@
 """FlowRunner: one slot of a production loop, from its first item to its clean end."""
 
 import asyncio
+import functools
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nodes.contract import Node
 from orchestrator.events import LoopState
-from orchestrator.exceptions import StoreUnavailable
+from orchestrator.exceptions import OrchestratorError, StoreUnavailable
 from orchestrator.execution.commit import Abandoned, CommitWindow
 from orchestrator.execution.committer import Committer, heed_cancellation
 from orchestrator.execution.context import Scope
 from orchestrator.execution.iterations import Iterations, as_failure
 from orchestrator.execution.plan import Plan, Step
-from orchestrator.execution.sources import ProducerSource, QueueSource
+from orchestrator.execution.sources import Inbox, ProducerSource, QueueSource
 from orchestrator.flow.graph import FlowGraph
 from orchestrator.flow.loops import Loop
-from storage.base import Lease, QueueStore, SlotState
+from storage.base import Lease, QueueStore, SlotState, inbox
 from storage.codec import decode
 
 logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _WAIT_MIN, _WAIT_MAX = 0.1, 2.0
-_WAITS = ("queue_full", "dead_letters_full", "redis_down")
+_WAITS = ("queue_full", "dead_letters_full", "retries_full", "redis_full", "redis_down")
 """Reasons for which commits wait."""
 
 
@@ -73,10 +75,12 @@ class FlowRunner:
         self._wish = asyncio.Event()
         self._sleeping = False
         self._interrupted = False
-        self._due: list[Step] = []
-        self._source: ProducerSource | QueueSource | None = None
+        self._killed = False
+        self._due: deque[Callable[[], Awaitable[None]]] = deque()
+        self._flushing: set[Step] = set()
         self._main: asyncio.Task[Any] | None = None
-        self._timers: list[asyncio.Task[None]] = []
+        self._aside: list[asyncio.Task[None]] = []
+        """Timers, and who listens to the inbox."""
 
     def stop(self) -> None:
         """Ask the loop to end. What cannot be committed now is left to the next start."""
@@ -86,6 +90,14 @@ class FlowRunner:
         elif self.state in (LoopState.RUNNING, LoopState.DEGRADED):
             self._set_state(LoopState.DRAINING)
         self._nudge()
+
+    def kill(self) -> None:
+        """Have the loop end at once. The item in hand is given up; the next start runs it again."""
+        self.stopping = self._killed = True
+        self._abandon()
+        self._wish.set()
+        if self._main is not None:
+            self._main.cancel()
 
     def pause(self) -> None:
         self._paused = True
@@ -134,10 +146,11 @@ class FlowRunner:
         except Abandoned:
             completed = False
         except (Exception, asyncio.CancelledError) as error:
-            self._set_state(LoopState.FAILED, str(error) or type(error).__name__)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            failure = error
+            if not self._was_killed(error):
+                self._set_state(LoopState.FAILED, str(error) or type(error).__name__)
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                failure = error
         finally:
             await self._tear_down(initialised)
         await self._leave()
@@ -146,15 +159,20 @@ class FlowRunner:
         self._set_state(LoopState.COMPLETED if completed else LoopState.STOPPED)
         return self.state
 
+    def _was_killed(self, error: BaseException) -> bool:
+        """Tell whether `kill`, and nobody else, has ended the loop."""
+        if not self._killed or self._main is None:
+            return False
+        return not isinstance(error, asyncio.CancelledError) or self._main.uncancel() == 0
+
     async def _run(self, begun: SlotState, initialised: list[Node]) -> bool:
         await self._set_up(begun, initialised)
         self._set_state(LoopState.RUNNING)
         if self.job.loop.reads is None:
-            self._source = ProducerSource(self, begun)
+            completed = await self._produce(begun)
         else:
-            self._source = QueueSource(self, self.job.loop.reads)
-        completed = await self._source.run()
-        self._cancel_timers()
+            completed = await QueueSource(self, self.job.loop.reads).run()
+        await self._end_aside()
         if self.visit is not None:
             await self.visit
         if completed:
@@ -163,6 +181,26 @@ class FlowRunner:
                 await self.iterations.flush(step)
         await self.iterations.window.finish(completed=completed)
         return completed
+
+    async def _produce(self, begun: SlotState) -> bool:
+        """Run the producer, and its inbox beside it; return whether both have completed."""
+        box = Inbox(self)
+        await box.recover()
+        listening = asyncio.create_task(self._listen(box))
+        self._aside.append(listening)
+        if not await ProducerSource(self, begun).run():
+            return False
+        await end_task(listening)
+        if self.visit is not None:
+            await self.visit
+        await self._run_due()
+        return await box.drain()
+
+    async def _listen(self, box: Inbox) -> None:
+        try:
+            await box.listen()
+        except OrchestratorError as error:
+            self.iterations.window.fail(error)
 
     async def _set_up(self, begun: SlotState, initialised: list[Node]) -> None:
         steps = self.plan.steps
@@ -186,7 +224,7 @@ class FlowRunner:
         )
         self.iterations = Iterations(self.plan, self.producer, self.scope, window, begun.sequence)
         await committer.open_effects()
-        self._timers = [
+        self._aside = [
             asyncio.create_task(self._flush_regularly(step, step.node.flush_after))
             for step in steps.values()
             if step.node.flush_after is not None
@@ -200,8 +238,8 @@ class FlowRunner:
             self.scope,
             begun,
             source=self.job.loop.id if self.job.loop.reads is None else None,
-            room={
-                node.config.options.queue_name: node.config.options.max_length
+            limits={
+                node.config.options.queue_name: node.config.options
                 for node in nodes
                 if node.queue_role == "writer" and node.config.options.queue_name is not None
             },
@@ -213,14 +251,15 @@ class FlowRunner:
     async def _leave(self) -> None:
         """Leave the slot cleanly, also after a failure: this worker has not died with anything."""
         lease, reads = self.job.lease, self.job.loop.reads
+        queues = [inbox(lease.loop)] + ([] if reads is None else [reads])
         try:
-            await self.job.store.end(lease, [] if reads is None else [reads])
+            await self.job.store.end(lease, queues)
         except StoreUnavailable:
             logger.warning("slot %s could not be left cleanly: Redis is away", lease.name)
 
     async def _tear_down(self, initialised: list[Node]) -> None:
-        self._cancel_timers()
         self._abandon()
+        await self._end_aside()
         if self.visit is not None:
             self.visit.cancel()
         if hasattr(self, "iterations"):
@@ -231,9 +270,9 @@ class FlowRunner:
             except Exception:
                 logger.exception("cleanup of node %s failed", node.config.id)
 
-    def _cancel_timers(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
+    async def _end_aside(self) -> None:
+        for task in self._aside:
+            await end_task(task)
 
     def _abandon(self) -> None:
         if hasattr(self, "iterations"):
@@ -241,43 +280,76 @@ class FlowRunner:
 
     async def attend(self) -> bool:
         """Do what was asked for between two iterations; tell whether the loop has to stop."""
-        self.attention = False
         self.was_interrupted()  # by a cancellation that the producer has kept to itself
-        await self._run_due()
-        while self._paused and not self.stopping:
+        while True:
+            self.attention = False
+            await self._run_due()
+            if self.stopping or not self._paused:
+                break
             await self.iterations.window.flush()
             self._set_state(LoopState.PAUSED)
-            self._wish.clear()
-            await self._wish.wait()
+            while self._paused and not self.stopping:
+                self._wish.clear()
+                await self._wish.wait()
         if self.stopping:
             self._set_state(LoopState.DRAINING)
         elif self.state is LoopState.PAUSED:
             self._set_state(LoopState.RUNNING)
         return self.stopping
 
+    async def leave_boundary(self) -> None:
+        """Let what runs while the source waits come to its end, unless the loop is ended itself."""
+        self.at_boundary = False
+        if self.visit is not None and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            await self.visit
+
     async def _flush_regularly(self, step: Step, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
-            if step not in self._due:
-                self._due.append(step)
-            if not self.at_boundary or self._paused:
-                self.attention = True
-            elif self.visit is None:
-                self.visit = asyncio.create_task(self._run_visit())
+            if step not in self._flushing:
+                self._flushing.add(step)
+                self._call_on(functools.partial(self._flush, step))
+
+    async def _flush(self, step: Step) -> None:
+        self._flushing.discard(step)
+        await self.iterations.flush(step)
+
+    async def visit_with(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have a piece of work done at the next boundary, and wait until it is."""
+        done = asyncio.Event()
+
+        async def visited() -> None:
+            try:
+                await work()
+            finally:
+                done.set()
+
+        self._call_on(visited)
+        await done.wait()
+
+    def _call_on(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it while the source waits, or have the source do it."""
+        self._due.append(work)
+        if not self.at_boundary or self._paused:
+            self.attention = True
+            self._wish.set()
+        elif self.visit is None:
+            self.visit = asyncio.create_task(self._run_visit())
 
     async def _run_visit(self) -> None:
         window = self.iterations.window
         try:
             await self._run_due()
         except Exception as error:
-            logger.exception("a flush failed")
-            window.fail(as_failure(error))
+            if not isinstance(error, Abandoned):
+                logger.exception("work at a boundary failed")
+            window.fail(as_failure(error) if not isinstance(error, OrchestratorError) else error)
         finally:
             self.visit = None
 
     async def _run_due(self) -> None:
         while self._due:
-            await self.iterations.flush(self._due.pop(0))
+            await self._due.popleft()()
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T | None:
         """Repeat a call of the store until it answers; None when the loop has to stop first."""
@@ -346,9 +418,17 @@ class FlowRunner:
             "reason": self.reason[:500],
             "iterations": self.iterations.count if begun else 0,
             "failures": self.iterations.failures if begun else 0,
+            "retries": self.iterations.retries if begun else 0,
             "in_flight": self.iterations.in_flight if begun else 0,
             "nodes": {step.id: _counters(step) for step in self.plan.steps.values()},
         }
+
+
+async def end_task(task: "asyncio.Task[None]") -> None:
+    """Cancel until it has ended: a call that is under way may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
 
 
 def _counters(step: Step) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """How the iterations of a loop begin: with a producer's item, or with an entry of a queue."""
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from nodes.contract import ExecutionCompleted, NodeOutput
-from orchestrator.exceptions import InvalidPayload, NodeFailed
+from orchestrator.exceptions import NodeFailed
 from orchestrator.execution.context import ExecutionContext, StepContext
-from orchestrator.execution.envelope import unseal
+from orchestrator.execution.entries import Entries, lost
 from orchestrator.execution.plan import MEASURE_EVERY, Chain
 from orchestrator.execution.workflow_engine import broken
-from storage.base import Entry, SlotState
+from storage.base import Entry, SlotState, inbox
 from storage.codec import decode
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ TRIAL = "trial:"
 """Name of the committed state that tells which item was begun alone, and how often."""
 _READ_COUNT = 100
 _READ_WAIT = 0.5
+_LISTEN_WAIT = 4.0
+"""Less than the client's patience with an answer."""
+_ADOPT_EVERY = 5.0
 _BACKOFF_MAX = 30.0
-_RAW_LIMIT = 16_000
 
 
 class ProducerSource:
@@ -58,6 +61,7 @@ class ProducerSource:
                 return False
             if window.full:
                 await window.has_room()
+                continue  # something may have been asked for meanwhile
             sequence = iterations.sequence + 1
             runner.at_boundary = True
             try:
@@ -67,9 +71,7 @@ class ProducerSource:
                 now = measure_at
                 continue
             finally:
-                runner.at_boundary = False
-                if runner.visit is not None:
-                    await runner.visit
+                await runner.leave_boundary()
             now = perf_counter()
             if measuring or chain is None or type(item) is not NodeOutput:
                 if type(item) is ExecutionCompleted:
@@ -161,8 +163,7 @@ class ProducerSource:
         tries = tries if tried_at == context.sequence else 0
         if tries >= runner.job.max_deliveries:
             context.deliveries = tries
-            context.failure_reason = "worker_lost"
-            context.fail(_lost(context.item))
+            context.fail(lost(context.item))
             await iterations.settle(context, iterations.states())
         else:
             context.deliveries = tries + 1
@@ -172,19 +173,20 @@ class ProducerSource:
 
 
 class QueueSource:
-    """Reads a queue. What was pending when the slot was taken over runs first, each entry alone,
-    and only it is charged a delivery; an entry that was handed out too often is a dead letter."""
+    """Reads a queue, and the loop's inbox before it. What was pending when the slot was taken over
+    runs first, each entry alone."""
 
     def __init__(self, runner: "FlowRunner", queue: str) -> None:
         self._runner = runner
-        self._queues = [queue]
+        self._entries = Entries(runner, [inbox(runner.job.loop.id), queue], numbered=True)
         self._lease = runner.job.lease
         self._store = runner.job.store
         self._breathe_at = 0.0
+        self._adopt_at = perf_counter() + _ADOPT_EVERY
 
     async def run(self) -> bool:
         """Return True when nothing can come any more, False when the loop has to stop."""
-        if not await self._recover():
+        if not await self._recover(await self._entries.pending()):
             return False
         runner = self._runner
         window = runner.iterations.window
@@ -195,56 +197,47 @@ class QueueSource:
             window.kick()
             entries = await self._read()
             if runner.outages != outages:
+                # The answer to a read may have been lost with the connection: once nothing else
+                # is in hand, whatever is pending has to be run.
                 outages = runner.outages
-                entries = await self._handed_out()
+                await window.flush()
+                entries = await self._entries.pending()
             if entries:
                 if not await self._run_all(entries):
                     return False
-            elif await self._exhausted():
+            elif runner.job.writers and await self._entries.exhausted():
                 return True
+            if perf_counter() >= self._adopt_at and not await self._adopt():
+                return False
 
     async def _read(self) -> Sequence[Entry]:
         runner = self._runner
         runner.at_boundary = True
         try:
             found = await runner.patiently(
-                lambda: self._store.read(self._lease, self._queues, _READ_COUNT, _READ_WAIT)
+                lambda: self._store.read(self._lease, self._entries.queues, _READ_COUNT, _READ_WAIT)
             )
         finally:
-            runner.at_boundary = False
-            if runner.visit is not None:
-                await runner.visit
+            await runner.leave_boundary()
         return found or ()
 
-    async def _handed_out(self) -> Sequence[Entry]:
-        """Return all that is pending, once nothing else is in hand: the answer to a read may have
-        been lost with the connection, and its entries would wait until the next start."""
-        await self._runner.iterations.window.flush()
-        return await self._pending()
-
-    async def _pending(self) -> Sequence[Entry]:
-        found = await self._runner.patiently(lambda: self._store.pending(self._lease, self._queues))
-        return found or ()
-
-    async def _exhausted(self) -> bool:
-        runner = self._runner
-        await runner.iterations.window.flush()
-        job = runner.job
-        if not job.writers:
-            return False
-        return bool(
-            await runner.patiently(
-                lambda: self._store.exhausted(
-                    job.lease.workflow, self._queues, job.writers, runner.scope.activation
-                )
-            )
-        )
+    async def _adopt(self) -> bool:
+        """Run what slots have left that were closed meanwhile."""
+        self._adopt_at = perf_counter() + _ADOPT_EVERY
+        return await self._recover(await self._entries.adopted())
 
     async def _run_all(self, entries: Sequence[Entry]) -> bool:
         for entry in entries:
             if not await self._may_begin():
                 return False
-            await self._run(entry)
+            await self._entries.run(entry)
+        return True
+
+    async def _recover(self, entries: Sequence[Entry]) -> bool:
+        for entry in entries:
+            if not await self._may_begin():
+                return False
+            await self._entries.run_again(entry)
         return True
 
     async def _may_begin(self) -> bool:
@@ -260,66 +253,62 @@ class QueueSource:
             await runner.iterations.window.has_room()
         return True
 
-    async def _recover(self) -> bool:
-        for entry in await self._pending():
-            if not await self._may_begin():
-                return False
-            await self._run_again(entry)
-        return True
 
-    async def _run_again(self, entry: Entry) -> None:
-        runner = self._runner
-        if entry.deliveries >= runner.job.max_deliveries:
-            await self._give_up(entry)
-        else:
-            again = await runner.patiently(lambda: self._store.redeliver(self._lease, entry))
-            if again is None:
+class Inbox:
+    """The inbox of a loop that has a producer: it is listened to while the producer works, and its
+    entries run between two of the producer's items."""
+
+    def __init__(self, runner: "FlowRunner") -> None:
+        self._runner = runner
+        self._entries = Entries(runner, [inbox(runner.job.loop.id)], numbered=False)
+
+    async def recover(self) -> None:
+        """Run what was pending when the slot was taken over."""
+        for entry in await self._entries.pending():
+            if self._runner.stopping:
                 return
-            await self._run(again)
-        if entry.deliveries:
-            await runner.iterations.window.flush()
+            await self._has_room()
+            await self._entries.run_again(entry)
 
-    async def _give_up(self, entry: Entry) -> None:
-        context = self._context(entry, self._open(entry) or _unreadable(entry))
-        context.failure_reason = "worker_lost"
-        context.fail(_lost(context.item))
-        await self._runner.iterations.settle(context, self._runner.iterations.states())
+    async def listen(self) -> None:
+        """Hand entries over to be run at boundaries, batch by batch, until cancelled."""
+        runner = self._runner
+        outages = runner.outages
+        while True:
+            entries = await runner.patiently(lambda: self._read(_LISTEN_WAIT)) or ()
+            if runner.outages != outages:  # as in QueueSource
+                outages = runner.outages
+                await runner.visit_with(self.recover)
+            elif entries:
+                await runner.visit_with(functools.partial(self._run_all, entries))
+            elif runner.stopping:
+                return
 
-    async def _run(self, entry: Entry) -> None:
-        iterations, step = self._runner.iterations, self._runner.producer
-        item = self._open(entry)
-        if item is None:
-            context = self._context(entry, _unreadable(entry))
-            context.failure_reason = "invalid_payload"
-            context.fail(NodeFailed("the entry is no envelope", node_id=step.id))
-            await iterations.settle(context, iterations.states())
-        else:
-            await iterations.run(self._context(entry, item), step, item, perf_counter())
+    async def drain(self) -> bool:
+        """Run what comes until nothing can come any more; False when the loop has to stop first."""
+        runner = self._runner
+        outages = -1  # who listened may have been cut off from an answer
+        while not await self._entries.exhausted():
+            if runner.attention and await runner.attend():
+                return False
+            if runner.outages != outages:
+                outages = runner.outages
+                await self.recover()
+            await self._run_all(await runner.patiently(lambda: self._read(_READ_WAIT)) or ())
+        return not runner.stopping
 
-    def _context(self, entry: Entry, item: NodeOutput) -> ExecutionContext:
-        iterations = self._runner.iterations
-        iterations.sequence += 1
-        context = ExecutionContext(self._runner.scope, item)
-        context.sequence = iterations.sequence
-        context.clean = False
-        context.entry = (entry.queue, entry.id)
-        context.deliveries = entry.deliveries
-        return context
+    async def _read(self, wait: float) -> list[Entry]:
+        job = self._runner.job
+        return await job.store.read(job.lease, self._entries.queues, _READ_COUNT, wait)
 
-    def _open(self, entry: Entry) -> NodeOutput | None:
-        try:
-            return unseal(entry.body)
-        except InvalidPayload:
-            return None
+    async def _run_all(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if self._runner.stopping:
+                return  # the next start finds them pending
+            await self._has_room()
+            await self._entries.run(entry)
+        self._runner.iterations.window.kick()
 
-
-def _unreadable(entry: Entry) -> NodeOutput:
-    """Return an item that shows what an entry holds that is no envelope."""
-    raw = entry.body[:_RAW_LIMIT].decode(errors="backslashreplace").replace("\0", "\\0")
-    return NodeOutput(entry.id, {"raw": raw})
-
-
-def _lost(item: NodeOutput) -> NodeFailed:
-    return NodeFailed(
-        "its worker died each time it was handed out", error_type="WorkerLost", node_input=item
-    )
+    async def _has_room(self) -> None:
+        if self._runner.iterations.window.full:
+            await self._runner.iterations.window.has_room()

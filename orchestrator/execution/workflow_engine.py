@@ -148,14 +148,9 @@ class WorkflowEngine:
         if len(ready) == 1:
             await self.walk(context, *ready[0], perf_counter())
         elif ready:
-            name = asyncio.current_task().get_name()  # type: ignore[union-attr]
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for step, item in ready:
-                        walk = self.walk(context, step, item, perf_counter())
-                        group.create_task(walk, name=name)
-            except ExceptionGroup as failures:
-                raise _first(failures) from None
+            context.forked = True
+            now = perf_counter()
+            await _concurrently([self.walk(context, step, item, now) for step, item in ready])
 
     def _leave(
         self, context: ExecutionContext, step: Step, output: NodeOutput | None, port: str
@@ -270,7 +265,8 @@ def failure_at(step: Step, error: BaseException, item: Any) -> BaseException:
         failure = error
     else:
         kind = error.code if isinstance(error, OrchestratorError) else type(error).__name__
-        failure = NodeFailed(str(error) or type(error).__name__, error_type=kind)
+        kinds = (kind, *(base.__name__ for base in type(error).__mro__))
+        failure = NodeFailed(str(error) or type(error).__name__, error_type=kind, kinds=kinds)
     failure.node_id = failure.node_id or step.id
     failure.node_input = item
     if not failure.trace:
@@ -279,7 +275,19 @@ def failure_at(step: Step, error: BaseException, item: Any) -> BaseException:
     return failure
 
 
-def _first(failures: "ExceptionGroup[Exception]") -> Exception:
-    for error in failures.exceptions:
-        return _first(error) if isinstance(error, ExceptionGroup) else error
-    raise AssertionError("an exception group is never empty")
+async def _concurrently(walks: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run walks side by side; the first failure ends the others and is raised.
+
+    Not a TaskGroup: that of Python 3.11 leaves its parent marked as cancelled when a member fails.
+    """
+    name = asyncio.current_task().get_name()  # type: ignore[union-attr]
+    tasks = [asyncio.create_task(walk, name=name) for walk in walks]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if task in done:
+            await task

@@ -60,20 +60,14 @@ def _part_of_keys(value: str) -> str:
     return value
 
 
-def _available(value: str) -> str:
-    if value != "block":
-        raise PydanticCustomError(
-            "overflow", "'{value}' is not available yet, only 'block' is", {"value": value}
-        )
-    return value
-
-
 Text = Annotated[str, AfterValidator(_one_line)]
 Line = Annotated[Text, Field(max_length=100)]
 Name = Annotated[Line, Field(min_length=1)]
 Id = Annotated[Name, AfterValidator(_part_of_keys)]
 Pool = Annotated[Literal["async", "thread", "process"], BeforeValidator(_lower)]
-Overflow = Annotated[Literal["block", "drop_oldest", "dead_letter"], AfterValidator(_available)]
+Overflow = Literal["block", "drop_oldest", "dead_letter"]
+ErrorName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+ErrorNames = Annotated[list[ErrorName], Field(max_length=50)]
 Seconds = Annotated[float, Field(ge=0, le=_MAX_SECONDS, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(gt=0, le=_MAX_SECONDS, allow_inf_nan=False)]
 Factor = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
@@ -90,6 +84,14 @@ class RetryShape(Shape):
     backoff: Factor = _DEFAULT_RETRY.backoff
     max_delay: Seconds = _DEFAULT_RETRY.max_delay
     jitter: Share = _DEFAULT_RETRY.jitter
+    retry_on: ErrorNames = Field(default_factory=list)
+    give_up_on: ErrorNames = Field(default_factory=list)
+
+    def policy(self) -> RetryPolicy:
+        values = self.model_dump()
+        for name in ("retry_on", "give_up_on"):
+            values[name] = tuple(values[name])
+        return RetryPolicy(**values)
 
 
 class OptionsShape(Shape):
@@ -100,17 +102,19 @@ class OptionsShape(Shape):
     replicas: int = Field(default=DEFAULT_OPTIONS.replicas, ge=1, le=100)
     queue_name: Annotated[str, Field(pattern=QUEUE_NAME)] | None = None
     max_length: int = Field(default=DEFAULT_OPTIONS.max_length, ge=1, le=1_000_000)
+    max_bytes: int = Field(default=DEFAULT_OPTIONS.max_bytes, ge=1024, le=64 * 1024**3)
     overflow: Overflow = "block"
 
     def options(self) -> NodeOptions:
         return NodeOptions(
             timeout=self.timeout,
             pool=PoolType[self.pool.upper()] if self.pool else None,
-            retry=RetryPolicy(**self.retry.model_dump()) if self.retry else None,
+            retry=self.retry.policy() if self.retry else None,
             max_in_flight=self.max_in_flight,
             replicas=self.replicas,
             queue_name=self.queue_name,
             max_length=self.max_length,
+            max_bytes=self.max_bytes,
             overflow=self.overflow,
         )
 

@@ -142,7 +142,7 @@ def _where(entry: CachedOutput | None) -> str:
 async def _peek(bench: Bench, queue: str, writers: Sequence[Source]) -> list[Json]:
     """Return the oldest entry of a production queue, which stays in the queue."""
     for entry in await bench.store.queue.peek(bench.workflow_id, queue, 1):
-        return [{"source": None, "condition": None, "data": unseal(entry.body).data}]
+        return [{"source": None, "condition": None, "data": unseal(entry.body).item.data}]
     if writers:
         raise MissingInput(tuple(writer.node_id for writer in writers))
     raise Conflict(f"the queue {queue} is empty: send an input")

@@ -142,7 +142,7 @@ class House:
 
     async def queued(self, name: str = "q") -> list[dict[str, Any]]:
         entries = await self.store.queue.peek("w", name, 100_000)
-        return [unseal(entry.body).data for entry in entries]
+        return [unseal(entry.body).item.data for entry in entries]
 
     async def queued_values(self, name: str = "q") -> list[int]:
         return [data["value"] for data in await self.queued(name)]

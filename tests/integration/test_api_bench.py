@@ -262,7 +262,7 @@ async def test_a_reader_is_shown_the_oldest_entry_which_stays(bench, shared_stor
     for value in (1, 2):
         item = NodeOutput(f"source:1:{value}", {"value": value})
         await shared_store.queue.put(
-            "bench", "queue_write_read", seal(item, activation=1, version=1)
+            "bench", "queue_write_read", seal(item, activation=1, version=1, born=1.0)
         )
     answer = await chain(bench, "read")
     assert answer["output"] == {"value": 1}

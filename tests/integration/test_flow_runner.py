@@ -492,6 +492,7 @@ async def test_a_flush_on_the_timer_goes_out_while_the_producer_waits(house):
     workflow = line(part("in", "few"), timed_batch(), sink())
     runner = house.start(workflow)
     await until(lambda: sum(row["count"] for row in house.rows()) == 3)
+    await until(lambda: not runner.iterations.in_flight)
     await house.kill(runner)
     again = house.start(workflow, token=2)
     await until(lambda: again.at_boundary)

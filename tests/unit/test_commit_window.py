@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from nodes.contract import NodeOutput
+from nodes.contract import NodeOptions, NodeOutput
 from nodes.tools import ToolRegistry
 from orchestrator.exceptions import NodeFailed, OrchestratorError
 from orchestrator.execution.commit import Abandoned, CommitWindow
@@ -13,7 +13,7 @@ from orchestrator.execution.committer import EFFECT, Committer
 from orchestrator.execution.context import Effect, ExecutionContext, Output, Scope
 from storage.base import Lease
 from storage.codec import encode
-from storage.memory import MemoryQueueStore
+from storage.memory_queue import MemoryQueueStore
 from tests.waiting import until
 
 SCOPE = Scope(workflow="w", version=1, activation=1, loop="in", tools=ToolRegistry())
@@ -33,9 +33,8 @@ class WatchedStore(MemoryQueueStore):
 
     def consume(self, acks):
         """Take entries out, as the commit of their reader would."""
-        for queue, entry_id in acks:
-            found = self._workflows["w"].queues[queue]
-            del found.pending[entry_id], found.bodies[entry_id]
+        for entry in acks:
+            self._workflows["w"].queues[entry.queue].remove(entry.id)
 
 
 class Lines:
@@ -58,13 +57,14 @@ class Bench:
 
     def __init__(self, store, *, source="in", size=100, room=None, effects=None):
         self.store, self.source, self.size = store, source, size
-        self.room, self.effects = room or {}, effects or {}
+        self.limits = {q: NodeOptions(max_length=n) for q, n in (room or {}).items()}
+        self.effects = effects or {}
         self.waits, self.failures = [], []
 
     async def open(self):
         begun = await self.store.begin(LEASE, 1)
         self.committer = Committer(
-            self.store, LEASE, SCOPE, begun, source=self.source, room=self.room,
+            self.store, LEASE, SCOPE, begun, source=self.source, limits=self.limits,
             effects=self.effects, lease_valid=lambda: True, on_wait=self.waits.append,
         )  # fmt: skip
         self.window = CommitWindow(
@@ -91,7 +91,7 @@ def iteration(sequence, *queues, cursor=..., entry=None, walking=False, lines=()
     context.sequence, context.walking, context.entry = sequence, walking, entry
     context.cursor = sequence if cursor is ... else cursor
     for queue in queues:
-        context.emit(Output(queue, context.item, encode({"n": sequence})))
+        context.emit(Output(queue, context.item, encode({"n": sequence}), "w"))
     for line in lines:
         context.stage(Effect("lines", line))
     return context
@@ -163,14 +163,15 @@ async def test_the_cursor_never_passes_an_unfinished_iteration(watched):
 
 async def test_queue_fed_iterations_commit_in_any_order(watched):
     bench = await Bench(watched, source=None).open()
-    ids = [await watched.put("w", "in", b"x") for _ in range(2)]
-    await watched.read(LEASE, ["in"], 2, 0)
-    slow = iteration(1, cursor=None, walking=True, entry=("in", ids[0]))
+    for _ in range(2):
+        await watched.put("w", "in", b"x")
+    first, second = await watched.read(LEASE, ["in"], 2, 0)
+    slow = iteration(1, cursor=None, walking=True, entry=first)
     bench.window.add(slow)
-    bench.window.add(iteration(2, cursor=None, entry=("in", ids[1])))
+    bench.window.add(iteration(2, cursor=None, entry=second))
     bench.window.kick()
     await until(lambda: bench.window.uncommitted == 1)
-    assert [entry.id for entry in await watched.pending(LEASE, ["in"])] == [ids[0]]
+    assert [entry.id for entry in await watched.pending(LEASE, ["in"])] == [first.id]
     slow.walking = False
     bench.window.landed(slow)
     await bench.window.flush()
@@ -219,7 +220,7 @@ async def test_more_than_a_queue_can_hold_is_committed_in_parts(watched):
     async with asyncio.timeout(20):
         while bench.window.uncommitted:
             found = await watched.read(LEASE, ["q"], 9, 0.05)
-            acks = [(entry.queue, entry.id) for entry in found]
+            acks = found
             drained += [entry.body for entry in found]
             watched.consume(acks)
     assert drained == [b'{"n":%d}' % n for n in range(2, 9)]
@@ -232,19 +233,20 @@ async def test_more_than_a_queue_can_hold_is_committed_in_parts(watched):
 async def test_entries_that_another_slot_took_are_left_out_with_all_they_did(watched):
     lines = Lines()
     bench = await Bench(watched, source=None, effects={"lines": lines}).open()
-    ids = [await watched.put("w", "in", b"x") for _ in range(3)]
-    await watched.read(LEASE, ["in"], 3, 0)
+    for _ in range(3):
+        await watched.put("w", "in", b"x")
+    entries = await watched.read(LEASE, ["in"], 3, 0)
     other = Lease(workflow="w", loop="in", slot=1, token=1)
-    [_, stolen, _] = await watched.pending(LEASE, ["in"])
+    stolen = entries[1]
     await watched.redeliver(other, stolen)
-    for number, entry_id in enumerate(ids, start=1):
-        context = iteration(number, "q", cursor=None, entry=("in", entry_id), lines=[number])
+    for number, entry in enumerate(entries, start=1):
+        context = iteration(number, "q", cursor=None, entry=entry, lines=[number])
         bench.window.add(context)
     await bench.window.flush()
     assert [entry.body for entry in await watched.peek("w", "q", 9)] == [b'{"n":1}', b'{"n":3}']
     assert lines.written == [1, 3]
     assert (await bench.state()).states[EFFECT + "lines"] == b"2"
-    assert [entry.id for entry in await watched.pending(other, ["in"])] == [ids[1]]
+    assert [entry.id for entry in await watched.pending(other, ["in"])] == [stolen.id]
 
 
 async def test_effects_are_applied_once_while_the_commit_waits(watched):
@@ -255,7 +257,7 @@ async def test_effects_are_applied_once_while_the_commit_waits(watched):
     bench.window.kick()
     await until(lambda: bench.waits)
     [entry] = await watched.read(LEASE, ["q"], 1, 0)
-    watched.consume([("q", entry.id)])
+    watched.consume([entry])
     await bench.window.flush()
     assert lines.written == ["a"]
 
@@ -265,7 +267,7 @@ async def test_a_failed_iteration_leaves_its_dead_letter_only(watched):
     bench = await Bench(watched, effects={"lines": lines}).open()
     context = iteration(1, "q", lines=["a"])
     context.fail(NodeFailed("no luck", node_id="x"))
-    context.emit(Output("q", context.item, b"{}"))  # by what was still going on
+    context.emit(Output("q", context.item, b"{}", "w"))  # by what was still going on
     context.stage(Effect("lines", "b"))
     bench.window.add(context)
     await bench.window.flush()

@@ -69,6 +69,7 @@ def test_unknown_keys_are_kept_untouched():
 
 def test_reads_every_option():
     retry = {"max_attempts": 3, "delay": 0.5, "backoff": 1.5, "max_delay": 9, "jitter": 0}
+    retry |= {"retry_on": ["OSError"], "give_up_on": ["NotFound"]}
     config = {
         "timeout": 5,
         "pool": "Process",
@@ -77,17 +78,28 @@ def test_reads_every_option():
         "replicas": 2,
         "queue_name": "a.b-C_1",
         "max_length": 50,
-        "overflow": "block",
+        "max_bytes": 4096,
+        "overflow": "drop_oldest",
     }
     options = parse_workflow(workflow([node("1", **config)])).nodes[0].config.options
     assert options == NodeOptions(
         timeout=5,
         pool=PoolType.PROCESS,
-        retry=RetryPolicy(max_attempts=3, delay=0.5, backoff=1.5, max_delay=9, jitter=0),
+        retry=RetryPolicy(
+            max_attempts=3,
+            delay=0.5,
+            backoff=1.5,
+            max_delay=9,
+            jitter=0,
+            retry_on=("OSError",),
+            give_up_on=("NotFound",),
+        ),
         max_in_flight=7,
         replicas=2,
         queue_name="a.b-C_1",
         max_length=50,
+        max_bytes=4096,
+        overflow="drop_oldest",
     )
 
 
@@ -116,7 +128,7 @@ def test_reports_everything_at_once():
             node(""),
             {"id": 4, "type": "step"},
             {"id": "5", "data": {"form": []}},
-            node("6", timeout=0, pool="fiber", retry={"max_attempts": 0}, overflow="dead_letter"),
+            node("6", timeout=0, pool="fiber", retry={"max_attempts": 0}, overflow="forget"),
             "node",
             node("8", form={"text": "a\0b"}),
         ],
@@ -148,7 +160,7 @@ def test_reports_everything_at_once():
     assert found["nodes[1].id"] == "nodes[0] has this id, too"
     assert found["nodes[4].type"] == "is missing"
     assert found["edges[0].target"] == "no node has the id '99'"
-    assert "only 'block' is" in found["nodes[5].data.config.overflow"]
+    assert "drop_oldest" in found["nodes[5].data.config.overflow"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +184,9 @@ def test_reports_everything_at_once():
         {"queue_name": "q\n"},
         {"queue_name": "x" * 101},
         {"max_length": 0},
-        {"overflow": "drop_oldest"},
+        {"max_bytes": 1},
+        {"retry": {"retry_on": "OSError"}},
+        {"retry": {"give_up_on": ["not a name"]}},
         {"overflow": "explode"},
     ],
 )

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from nodes.base import BlockingNode
-from nodes.contract import NodeOutput, RetryPolicy
+from nodes.contract import NodeOutput
 from orchestrator.exceptions import NodeFailed, NodeTimeout, StepLimitExceeded
 from orchestrator.execution.context import ExecutionContext
 from orchestrator.execution.workflow_engine import merge
@@ -444,73 +444,6 @@ async def test_a_timeout_of_the_nodes_own_is_not_ours():
     with pytest.raises(NodeFailed, match="its own") as failed:
         await walk.walk()
     assert not isinstance(failed.value, NodeTimeout)
-
-
-def flaky(failures, then):
-    """Return an execute that raises so many times before it does `then`."""
-    tries = []
-
-    async def execute(item, context):
-        tries.append(item.id)
-        result = await then(item, context)
-        if len(tries) <= failures:
-            raise ValueError(f"try {len(tries)}")
-        return result
-
-    execute.tries = tries
-    return execute
-
-
-async def _emit(item, context):
-    context.emit("q", context.new_item({"n": 1}))
-    context.stage("line")
-    return item
-
-
-FAST = RetryPolicy(max_attempts=3, delay=0.0)
-
-
-async def test_a_retry_policy_tries_again_and_leaves_nothing_of_what_failed():
-    execute = flaky(2, _emit)
-    walk = await walked(["in a", "a b"], a=node(execute, retry=FAST))
-    context = await walk.walk()
-    assert len(execute.tries) == 3
-    assert [output.item.id for output in context.outputs] == ["in:1:1:a:1"]
-    assert [effect.value for effect in context.effects] == ["line"]
-    assert walk.order == ["in", "a", "b"]
-
-
-async def test_a_retry_gives_up_after_its_attempts():
-    execute = flaky(3, _emit)
-    walk = await walked(["in a"], a=node(execute, retry=FAST))
-    with pytest.raises(NodeFailed, match="try 3"):
-        await walk.walk()
-
-
-async def test_a_retry_begins_with_the_state_of_before():
-    tries = []
-
-    def make(name):
-        async def execute(item):
-            made.state = {"n": (made.state or {"n": 0})["n"] + 1}
-            tries.append(made.state)
-            if len(tries) < 3:
-                raise ValueError
-            return item
-
-        made = node(execute, retry=FAST, stateful=True)(name)
-        return made
-
-    walk = await walked(["in a"], a=make)
-    await walk.walk()
-    assert tries == [{"n": 1}] * 3
-
-
-async def test_there_is_no_retry_without_a_policy():
-    execute = flaky(1, _emit)
-    walk = await walked(["in a"], a=node(execute))
-    with pytest.raises(NodeFailed, match="try 1"):
-        await walk.walk()
 
 
 class Templated(BlockingNode):
