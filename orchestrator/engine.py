@@ -18,14 +18,15 @@ from nodes.registry import NodeRegistry
 from nodes.tools import ToolRegistry
 from orchestrator.exceptions import NotFound
 from orchestrator.execution.context import ExecutionContext, Scope
+from orchestrator.execution.job import LoopJob
 from orchestrator.execution.plan import Call, Plan, Step
-from orchestrator.execution.runner import FlowRunner, LoopJob
+from orchestrator.execution.runner import FlowRunner
 from orchestrator.execution.workflow_engine import WorkflowEngine
 from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.builder import FlowBuilder, LoadedFlow
 from orchestrator.flow.loops import Loop
 from orchestrator.flow.processors import NodeValidator, PostProcessor, QueueMapper
-from storage.base import Lease, QueueStore
+from storage.base import Lease, QueueStore, SlotState
 from storage.codec import encode
 
 
@@ -96,8 +97,12 @@ class FlowEngine:
         assignment: SlotAssignment,
         store: QueueStore,
         lease_valid: Callable[[], bool] = lambda: True,
+        restore: SlotState | None = None,
     ) -> FlowRunner:
         """Make the runner of one slot.
+
+        Args:
+            restore: the state to begin with when the store knows nothing of the slot.
 
         Raises:
             NotFound: the workflow has no such loop.
@@ -129,6 +134,7 @@ class FlowEngine:
                 writers=writers_of(flow.analyzer, loop),
                 back_edges=frozenset(edge.id for edge in loop.back_edges),
                 lease_valid=lease_valid,
+                restore=restore,
             )
         )
 

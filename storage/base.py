@@ -96,7 +96,7 @@ class SlotState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """What a queue may hold; 0 is without limit. With `drop_oldest`, entries that nobody has in
-    hand make room for new ones."""
+    hand make room for new ones, and those in hand do not count."""
 
     items: int = 0
     bytes: int = 0
@@ -263,7 +263,8 @@ class QueueStore(ABC):
 
     @abstractmethod
     async def purge(self, workflow: str, queue: str) -> int:
-        """Remove what nobody has in hand, and return how many entries that were."""
+        """Remove what nobody has in hand, entries left by a clean `end` included, and return how
+        many that were."""
 
     @abstractmethod
     async def dead(self, workflow: str, count: int) -> list[Entry]:

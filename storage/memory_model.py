@@ -46,19 +46,29 @@ class Queue:
         deliveries = held.deliveries if held is not None else 0
         return Entry(queue=name, id=entry_id, body=self.bodies[entry_id], deliveries=deliveries)
 
-    def to_drop(self, room: Room, bodies: Sequence[bytes]) -> list[str] | None:
-        """Return the entries that must go so that the bodies fit; None when they do not."""
-        items = len(self.bodies) + len(bodies) - room.items if room.items else 0
-        excess = self.weight + sum(map(len, bodies)) - room.bytes
-        excess = excess if room.bytes and self.bodies else 0
+    def to_drop(
+        self, room: Room, bodies: Sequence[bytes], acked: Sequence[Entry]
+    ) -> list[str] | None:
+        """Return the entries that must go so that the bodies fit; None when they do not.
+
+        Where the oldest are dropped, what is in hand does not count: it is on its way out, and a
+        cycle of queues could stick.
+        """
+        length = len(self.bodies) - len(acked)
+        held = self.weight - sum(len(entry.body) for entry in acked)
+        over = length + len(bodies) - room.items if room.items else 0
+        heavy = held + sum(map(len, bodies)) - room.bytes if room.bytes and length else 0
+        if over <= 0 and heavy <= 0:
+            return []
+        if not room.drop_oldest:
+            return None
+        over -= len(self.held) - len(acked)
         found: list[str] = []
-        oldest = iter(self.fresh if room.drop_oldest else ())
-        while items > 0 or excess > 0:
-            entry_id = next(oldest, None)
-            if entry_id is None:
-                return None
+        for entry_id in self.fresh:
+            if over <= 0 and heavy <= 0:
+                break
             found.append(entry_id)
-            items, excess = items - 1, excess - len(self.bodies[entry_id])
+            over, heavy = over - 1, heavy - len(self.bodies[entry_id])
         return found
 
 

@@ -208,7 +208,8 @@ class MemoryQueueStore(QueueStore):
         full: list[str] = []
         drops: dict[str, list[str]] = {}
         for name, bodies in adding.items():
-            found = workflow.queues[name].to_drop(commit.room.get(name, _ANY), bodies)
+            acked = [entry for entry in commit.acks if entry.queue == name]
+            found = workflow.queues[name].to_drop(commit.room.get(name, _ANY), bodies, acked)
             if found is None:
                 full.append(name)
             else:
@@ -287,11 +288,12 @@ class MemoryQueueStore(QueueStore):
 
     async def purge(self, workflow: str, queue: str) -> int:
         with self._lock:
-            found = self._workflows[workflow].queues[queue]
-            fresh = list(found.fresh)
-            for entry_id in fresh:
+            found, removed = self._workflows[workflow].queues[queue], 0
+            left = [entry_id for entry_id, held in found.held.items() if not held.deliveries]
+            for entry_id in [*left, *found.fresh]:
                 found.remove(entry_id)
-            return len(fresh)
+                removed += 1
+            return removed
 
     async def dead(self, workflow: str, count: int) -> list[Entry]:
         with self._lock:

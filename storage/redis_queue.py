@@ -310,10 +310,10 @@ class RedisQueueStore(QueueStore):
         newest = await self._client.xrevrange(keys.queue(queue), count=1)
         removed, more = 0, bool(newest)
         while more:
-            gone = await self._purge(
+            gone, waiting = await self._purge(
                 keys=[keys.queue(queue), keys.bytes], args=[queue, newest[0][0], _PURGED_AT_ONCE]
             )
-            removed, more = removed + gone, gone == _PURGED_AT_ONCE
+            removed, more = removed + gone, waiting == _PURGED_AT_ONCE
         return removed
 
     @translated

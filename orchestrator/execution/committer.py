@@ -15,6 +15,7 @@ from orchestrator.exceptions import (
     OrchestratorError,
     StoreUnavailable,
 )
+from orchestrator.execution.cancellation import heed_cancellation
 from orchestrator.execution.context import ExecutionContext, Scope
 from orchestrator.execution.dead_letter import dead_letter, overflow_letter
 from storage.base import (
@@ -56,14 +57,6 @@ class Effects(Protocol):
 
     def apply_effects(self, effects: list[Json]) -> Json:
         """Write the effects behind what was applied before, and return the state to commit."""
-
-
-def heed_cancellation() -> None:
-    """Raise the cancellation of this task that a client of a server has kept to itself: redis-py
-    may answer, or say that it timed out, instead."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 class Committer:

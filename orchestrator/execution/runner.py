@@ -5,21 +5,19 @@ import functools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nodes.contract import Node
 from orchestrator.events import LoopState
 from orchestrator.exceptions import OrchestratorError, StoreUnavailable
+from orchestrator.execution.cancellation import end_task, heed_cancellation
 from orchestrator.execution.commit import Abandoned, CommitWindow
-from orchestrator.execution.committer import Committer, heed_cancellation
-from orchestrator.execution.context import Scope
+from orchestrator.execution.committer import Committer
 from orchestrator.execution.iterations import Iterations, as_failure
+from orchestrator.execution.job import LoopJob
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.sources import Inbox, ProducerSource, QueueSource
-from orchestrator.flow.graph import FlowGraph
-from orchestrator.flow.loops import Loop
-from storage.base import Lease, QueueStore, SlotState, inbox
+from storage.base import SlotState, inbox
 from storage.codec import decode
 
 logger = logging.getLogger(__name__)
@@ -27,27 +25,6 @@ _T = TypeVar("_T")
 _WAIT_MIN, _WAIT_MAX = 0.1, 2.0
 _WAITS = ("queue_full", "dead_letters_full", "retries_full", "redis_full", "redis_down")
 """Reasons for which commits wait."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopJob:
-    """What one slot of a loop needs to run.
-
-    writers: names (`loop/slot`) of the slots that write the queue this loop reads.
-    lease_valid: tells by the monotonic clock whether the lease may still be acted on.
-    max_deliveries: how often an item may be handed out to workers that die.
-    """
-
-    graph: FlowGraph
-    loop: Loop
-    scope: Scope
-    lease: Lease
-    store: QueueStore
-    writers: tuple[str, ...] = ()
-    back_edges: frozenset[str] = frozenset()
-    lease_valid: Callable[[], bool] = lambda: True
-    commit_window: int = 100
-    max_deliveries: int = 3
 
 
 class FlowRunner:
@@ -140,7 +117,9 @@ class FlowRunner:
         failure: Exception | None = None
         try:
             begun = await self.patiently(
-                lambda: self.job.store.begin(self.job.lease, self.scope.activation)
+                lambda: self.job.store.begin(
+                    self.job.lease, self.scope.activation, self.job.restore
+                )
             )
             completed = begun is not None and await self._run(begun, initialised)
         except Abandoned:
@@ -422,13 +401,6 @@ class FlowRunner:
             "in_flight": self.iterations.in_flight if begun else 0,
             "nodes": {step.id: _counters(step) for step in self.plan.steps.values()},
         }
-
-
-async def end_task(task: "asyncio.Task[None]") -> None:
-    """Cancel until it has ended: a call that is under way may swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1)
 
 
 def _counters(step: Step) -> dict[str, Any]:

@@ -56,7 +56,12 @@ for stream, ids in pairs(acked) do
 end
 if #foreign > 1 then return foreign end
 
--- Room: a full queue changes nothing, and its writer waits.
+-- Room: a full queue changes nothing, and its writer waits. One that drops its oldest never is.
+local function in_hand(stream)
+  local summary = redis.pcall('XPENDING', KEYS[FIRST + stream], 'loop')
+  return summary.err and 0 or summary[1]
+end
+
 local function droppable(stream, entries, bytes)
   -- The oldest entries that nobody has in hand, until so many, and so many bytes, are free.
   local after, found, freed = '-', {}, 0
@@ -68,12 +73,12 @@ local function droppable(stream, entries, bytes)
   end
   while #found < entries or freed < bytes do
     local rows = redis.call('XRANGE', KEYS[FIRST + stream], after, '+', 'COUNT', 100)
-    if #rows == 0 then return nil end
     for _, row in ipairs(rows) do
       if #found >= entries and freed >= bytes then break end
       found[#found + 1] = row[1]
       freed = freed + #row[2][2]
     end
+    if #rows < 100 then break end
     after = '(' .. rows[#rows][1]
   end
   return {found, freed}
@@ -87,13 +92,18 @@ end
 local full, drops = {'full'}, {}
 for stream, count in pairs(adding) do
   local items, bytes = tonumber(about(stream, 2)), tonumber(about(stream, 3))
-  local length = redis.call('XLEN', KEYS[FIRST + stream])
+  local length = redis.call('XLEN', KEYS[FIRST + stream]) - #(acked[stream] or {})
   local held = tonumber(redis.call('HGET', KEYS[5], about(stream, 1)) or 0)
+  held = held - tonumber(about(stream, 5))
   local over = items > 0 and length + count - items or 0
   local heavy = bytes > 0 and length > 0 and held + weight[stream] - bytes or 0
   if over > 0 or heavy > 0 then
-    local found = about(stream, 4) == '1' and droppable(stream, over, heavy)
-    if found then drops[stream] = found else full[#full + 1] = tostring(stream - 1) end
+    if about(stream, 4) == '1' then
+      -- What is in hand is on its way out: it does not count, or a cycle of queues could stick.
+      drops[stream] = droppable(stream, over - in_hand(stream) + #(acked[stream] or {}), heavy)
+    else
+      full[#full + 1] = tostring(stream - 1)
+    end
   end
 end
 if dead > 0 and redis.call('XLEN', KEYS[4]) + dead > tonumber(ARGV[7]) then

@@ -294,22 +294,31 @@ async def test_an_item_heavier_than_the_limit_enters_an_empty_queue(store):
     assert (await store.queue.commit(holder, commit(2, **parts))).outcome is Outcome.FULL
 
 
-@pytest.mark.parametrize("limit", [{"items": 3}, {"bytes": 3}])
-async def test_the_oldest_make_room_but_not_those_in_hand(store, limit):
+@pytest.mark.parametrize("limit, left", [({"items": 3}, b"1345"), ({"bytes": 3}, b"145")])
+async def test_the_oldest_make_room_but_not_those_in_hand(store, limit, left):
     holder = await filled(store, b"1", b"2", b"3")
-    await store.queue.read(holder, ["in"], 1, 0)
+    [first] = await store.queue.read(holder, ["in"], 1, 0)
     room = {"in": Room(drop_oldest=True, **limit)}
     result = await store.queue.commit(
         holder, commit(outputs=[("in", b"4"), ("in", b"5")], room=room)
     )
     assert result.outcome is Outcome.COMMITTED
-    assert [entry.body for entry in await store.queue.peek("w", "in", 9)] == [b"1", b"4", b"5"]
+    assert b"".join(entry.body for entry in await store.queue.peek("w", "in", 9)) == left
     stats = (await store.queue.stats("w", ["in"]))["in"]
-    assert (stats.length, stats.bytes, stats.dropped) == (3, 3, 2)
-    refused = await store.queue.commit(
-        holder, commit(2, outputs=[("in", b"6"), ("in", b"7"), ("in", b"8")], room=room)
+    assert (stats.length, stats.bytes, stats.dropped) == (len(left), len(left), 5 - len(left))
+    again = await store.queue.commit(
+        holder,
+        commit(2, acks=[first], outputs=[("in", b"6"), ("in", b"7"), ("in", b"8")], room=room),
     )
-    assert refused.outcome is Outcome.FULL
+    assert again.outcome is Outcome.COMMITTED
+    assert [entry.body for entry in await store.queue.peek("w", "in", 9)] == [b"6", b"7", b"8"]
+
+
+async def test_what_a_commit_acknowledges_makes_room(store):
+    holder = await filled(store, b"1")
+    [entry] = await store.queue.read(holder, ["in"], 1, 0)
+    parts = {"acks": [entry], "outputs": [("in", b"2")], "room": {"in": Room(items=1, bytes=1)}}
+    assert (await store.queue.commit(holder, commit(**parts))).outcome is Outcome.COMMITTED
 
 
 async def test_the_entries_of_a_closed_slot_are_adopted(store):
@@ -402,3 +411,12 @@ async def test_a_purge_leaves_what_is_in_hand(store):
     stats = (await store.queue.stats("w", ["in"]))["in"]
     assert (stats.length, stats.bytes) == (2, 2)
     assert await store.queue.read(holder, ["in"], 9, 0) == []
+
+
+async def test_a_purge_takes_what_a_clean_end_has_left(store):
+    holder = await filled(store, b"1", b"2", b"3")
+    await store.queue.read(holder, ["in"], 2, 0)
+    await store.queue.end(holder, ["in"])
+    assert await store.queue.purge("w", "in") == 3
+    stats = (await store.queue.stats("w", ["in"]))["in"]
+    assert (stats.length, stats.bytes, dict(stats.in_hand)) == (0, 0, {})

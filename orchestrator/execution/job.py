@@ -1,0 +1,32 @@
+"""LoopJob: what one slot of a loop needs to run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.execution.context import Scope
+from orchestrator.flow.graph import FlowGraph
+from orchestrator.flow.loops import Loop
+from storage.base import Lease, QueueStore, SlotState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopJob:
+    """What one slot of a loop needs to run.
+
+    writers: names (`loop/slot`) of the slots that write the queue this loop reads.
+    lease_valid: tells by the monotonic clock whether the lease may still be acted on.
+    max_deliveries: how often an item may be handed out to workers that die.
+    restore: what to begin with when the store has lost everything, see `QueueStore.begin`.
+    """
+
+    graph: FlowGraph
+    loop: Loop
+    scope: Scope
+    lease: Lease
+    store: QueueStore
+    writers: tuple[str, ...] = ()
+    back_edges: frozenset[str] = frozenset()
+    lease_valid: Callable[[], bool] = lambda: True
+    commit_window: int = 100
+    max_deliveries: int = 3
+    restore: SlotState | None = None
