@@ -8,7 +8,8 @@ Guarantees of a QueueStore:
 - `commit` is all or nothing: outputs, acknowledgements, state, dead letters and completion mark of
   a group of iterations become visible together, once, or not at all. It changes nothing when the
   lease's token is not the newest (FENCED), an entry is no longer pending with this slot
-  (NOT_OWNER), or an output queue has no room (FULL).
+  (NOT_OWNER), an output queue has no room (FULL), or it says that the slot has completed while
+  there is more to come (UNFINISHED).
 - Repeating a commit with the same number changes nothing and answers COMMITTED, so that a caller
   who lost the answer may ask again.
 
@@ -103,13 +104,24 @@ class Room:
     drop_oldest: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """The end of a slot's activation: nothing can come any more, see `QueueStore.exhausted`.
+
+    queues: that the slot reads. writers: the slots (`loop/slot`) that write them.
+    """
+
+    queues: Sequence[str] = ()
+    writers: Sequence[str] = ()
+
+
 @dataclass(slots=True, kw_only=True)
 class Commit:
     """A group of finished iterations.
 
     outputs: (queue, body). room: by output queue. acks: the entries that were worked on.
     delayed: (seconds, body) that enter the loop's inbox after so long by the server's clock.
-    completed: leaves the mark that this slot has ended its activation.
+    completion: leaves the mark that this slot has ended its activation, unless more has come.
     """
 
     number: int
@@ -121,7 +133,7 @@ class Commit:
     delayed: list[tuple[float, bytes]] = field(default_factory=list)
     states: dict[str, bytes] = field(default_factory=dict)
     dead: list[bytes] = field(default_factory=list)
-    completed: bool = False
+    completion: Completion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +158,7 @@ class Outcome(enum.StrEnum):
     FENCED = "fenced"
     NOT_OWNER = "not_owner"
     FULL = "full"
+    UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +242,10 @@ class QueueStore(ABC):
         """Apply a group of iterations; see the guarantees above."""
 
     @abstractmethod
-    async def exhausted(
-        self, lease: Lease, queues: Sequence[str], writers: Sequence[str], activation: int
-    ) -> bool:
-        """Tell whether nothing can come any more: every writer slot (`loop/slot`) has committed
-        its completion of this activation, all queues are empty, with nothing pending, and nothing
-        of the loop is delayed."""
+    async def exhausted(self, lease: Lease, completion: Completion, activation: int) -> bool:
+        """Tell whether nothing can come any more: every writer slot has committed its completion
+        of this activation, all queues are empty, with nothing pending, and nothing of the loop is
+        delayed."""
 
     @abstractmethod
     async def completed(self, workflow: str) -> dict[str, int]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from storage.base import Entry, Lease, Room, SlotState
+from storage.base import Completion, Entry, Lease, Room, SlotState
 
 
 @dataclass(slots=True)
@@ -106,6 +106,13 @@ class Workflow:
 
     def owns(self, lease: Lease) -> bool:
         return self.fences.get(lease.name) == lease.token
+
+    def exhausted(self, loop: str, completion: Completion, activation: int) -> bool:
+        return (
+            not self.delayed[loop]
+            and not any(self.queues[name].bodies for name in completion.queues)
+            and all(self.completed.get(writer) == activation for writer in completion.writers)
+        )
 
     def pending(self, queues: Sequence[str], slot: int) -> Iterator[Entry]:
         for name in queues:

@@ -17,6 +17,7 @@ from storage.base import (
     OPERATION_TTL,
     Commit,
     CommitResult,
+    Completion,
     Entry,
     Lease,
     Outcome,
@@ -187,6 +188,10 @@ class MemoryQueueStore(QueueStore):
             slot = workflow.slots[lease.name]
             if slot.number == commit.number:
                 return CommitResult(Outcome.COMMITTED)
+            completion = commit.completion
+            if completion is not None:
+                if not workflow.exhausted(lease.loop, completion, commit.activation):
+                    return CommitResult(Outcome.UNFINISHED)
             foreign = tuple(e.id for e in commit.acks if not _has(workflow, lease, e))
             if foreign:
                 return CommitResult(Outcome.NOT_OWNER, foreign)
@@ -245,19 +250,13 @@ class MemoryQueueStore(QueueStore):
         slot = workflow.slots[lease.name]
         slot.states.update(commit.states)
         slot.number, slot.sequence = commit.number, commit.sequence
-        if commit.completed:
+        if commit.completion is not None:
             workflow.completed[lease.name] = commit.activation
 
-    async def exhausted(
-        self, lease: Lease, queues: Sequence[str], writers: Sequence[str], activation: int
-    ) -> bool:
+    async def exhausted(self, lease: Lease, completion: Completion, activation: int) -> bool:
         with self._lock:
-            found = self._workflows[lease.workflow]
-            return (
-                not found.delayed[lease.loop]
-                and not any(found.queues[name].bodies for name in queues)
-                and all(found.completed.get(writer) == activation for writer in writers)
-            )
+            workflow = self._workflows[lease.workflow]
+            return workflow.exhausted(lease.loop, completion, activation)
 
     async def completed(self, workflow: str) -> dict[str, int]:
         with self._lock:

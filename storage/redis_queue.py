@@ -20,6 +20,7 @@ from storage.base import (
     SERVER_MEMORY,
     Commit,
     CommitResult,
+    Completion,
     Entry,
     Lease,
     Outcome,
@@ -212,6 +213,9 @@ class RedisQueueStore(QueueStore):
                 [queue for queue, _ in commit.outputs] + [entry.queue for entry in commit.acks]
             )
         )
+        if commit.completion is not None:
+            read = list(commit.completion.queues)
+            queues = [queue for queue in queues if queue not in read] + read
         grows = commit.outputs or commit.dead or commit.delayed
         script = self._commit if grows else self._commit_sink
         keys = Keys(lease.workflow)
@@ -229,15 +233,13 @@ class RedisQueueStore(QueueStore):
         return commit_result([part.decode() for part in reply], queues)
 
     @translated
-    async def exhausted(
-        self, lease: Lease, queues: Sequence[str], writers: Sequence[str], activation: int
-    ) -> bool:
+    async def exhausted(self, lease: Lease, completion: Completion, activation: int) -> bool:
         keys = Keys(lease.workflow)
-        streams = (keys.queue(queue) for queue in queues)
+        streams = (keys.queue(queue) for queue in completion.queues)
         return bool(
             await self._exhausted(
                 keys=[keys.completed, keys.delayed(lease.loop), *streams],
-                args=[activation, *writers],
+                args=[activation, *completion.writers],
             )
         )
 

@@ -40,13 +40,18 @@ def slot_state(fields: Mapping[bytes, bytes], crashes: int = 0) -> SlotState:
 
 
 def commit_args(lease: Lease, commit: Commit, queues: Sequence[str]) -> list[Any]:
-    """Return what the commit script takes, in its order."""
+    """Return what the commit script takes, in its order; what a completion reads comes last among
+    the queues."""
     place = {queue: index for index, queue in enumerate(queues, start=1)}
     acked = dict.fromkeys(queues, 0)
     for entry in commit.acks:
         acked[entry.queue] += len(entry.body)
     args: list[Any] = [lease.name, lease.token, lease.slot, commit.number, commit.sequence]
-    args += [commit.activation if commit.completed else "", DEAD_LETTERS_LIMIT, DELAYED_LIMIT]
+    args += [
+        commit.activation if commit.completion is not None else "",
+        DEAD_LETTERS_LIMIT,
+        DELAYED_LIMIT,
+    ]
     args.append(inbox(lease.loop))
     for queue in queues:
         room = commit.room.get(queue, ANY)
@@ -64,6 +69,8 @@ def commit_args(lease: Lease, commit: Commit, queues: Sequence[str]) -> list[Any
     for node, value in commit.states.items():
         args += (STATE + node.encode(), value)
     args += [len(commit.dead), *commit.dead]
+    if commit.completion is not None:
+        args += [len(commit.completion.queues), *commit.completion.writers]
     return args
 
 

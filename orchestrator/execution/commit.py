@@ -17,6 +17,7 @@ from nodes.contract import Json
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.execution.committer import Committer
 from orchestrator.execution.context import ExecutionContext
+from storage.base import Completion
 
 logger = logging.getLogger(__name__)
 _GATHER = 0.005
@@ -196,11 +197,11 @@ class CommitWindow:
         if self.failure is not None:
             raise self.failure
 
-    async def finish(self, *, completed: bool) -> None:
-        """Commit everything, and the completion mark if the loop has ended its activation."""
+    async def complete(self, completion: Completion) -> bool:
+        """Commit everything, and the mark that the loop has ended its activation; False when more
+        has come meanwhile."""
         await self.flush()
-        if completed:
-            await self._committer.complete()
+        return await self._committer.complete(completion)
 
     async def note(self, name: str, value: Json) -> None:
         """Commit everything, and then a state of the loop's own."""

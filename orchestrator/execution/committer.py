@@ -23,6 +23,7 @@ from storage.base import (
     DELAYED,
     SERVER_MEMORY,
     Commit,
+    Completion,
     Lease,
     Outcome,
     QueueStore,
@@ -149,11 +150,11 @@ class Committer:
         commit.states[name] = encode(value)
         await self._send(commit, [])
 
-    async def complete(self) -> None:
-        """Commit the mark that this slot has ended its activation."""
+    async def complete(self, completion: Completion) -> bool:
+        """Commit the mark that this slot has ended its activation; False when more has come."""
         commit = self._commit([])
-        commit.completed = True
-        await self._send(commit, [])
+        commit.completion = completion
+        return await self._send(commit, [])
 
     async def open_effects(self) -> None:
         """Cut every node's effects back to their committed state, and commit where they begin.
@@ -241,7 +242,8 @@ class Committer:
                 raise _as_failure(error, node_id) from error
             commit.states[EFFECT + node_id] = encode(applied)
 
-    async def _send(self, commit: Commit, group: Sequence[ExecutionContext]) -> None:
+    async def _send(self, commit: Commit, group: Sequence[ExecutionContext]) -> bool:
+        """See a commit through; False when it says that the slot has ended and it has not."""
         wait = _WAIT_MIN
         waiting = False
         while True:
@@ -255,6 +257,8 @@ class Committer:
             else:
                 if result.outcome is Outcome.COMMITTED:
                     break
+                if result.outcome is Outcome.UNFINISHED:
+                    return False
                 if result.outcome is Outcome.FENCED:
                     raise LeaseLost
                 if result.outcome is Outcome.NOT_OWNER:
@@ -274,6 +278,7 @@ class Committer:
             self._on_wait("")
         for node_id in self._effects:
             self._effect_states[node_id] = commit.states.get(EFFECT + node_id)
+        return True
 
     async def _divert(
         self, commit: Commit, group: Sequence[ExecutionContext], full: Sequence[str]

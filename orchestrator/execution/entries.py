@@ -25,8 +25,8 @@ class Entries:
             beside a producer it has that of the producer's last item.
     """
 
-    def __init__(self, runner: "FlowRunner", queues: Sequence[str], *, numbered: bool) -> None:
-        self.queues = queues
+    def __init__(self, runner: "FlowRunner", *, numbered: bool) -> None:
+        self.queues = runner.job.completion.queues
         self._runner = runner
         self._numbered = numbered
         self._lease = runner.job.lease
@@ -47,11 +47,10 @@ class Entries:
         """Tell, with everything committed, whether nothing can come any more."""
         runner, job = self._runner, self._runner.job
         await runner.iterations.window.flush()
+        activation = runner.scope.activation
         return bool(
             await runner.patiently(
-                lambda: self._store.exhausted(
-                    self._lease, self.queues, job.writers, runner.scope.activation
-                )
+                lambda: self._store.exhausted(self._lease, job.completion, activation)
             )
         )
 

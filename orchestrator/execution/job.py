@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from orchestrator.execution.context import Scope
 from orchestrator.flow.graph import FlowGraph
 from orchestrator.flow.loops import Loop
-from storage.base import Lease, QueueStore, SlotState
+from storage.base import Completion, Lease, QueueStore, SlotState, inbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +30,9 @@ class LoopJob:
     commit_window: int = 100
     max_deliveries: int = 3
     restore: SlotState | None = None
+
+    @property
+    def completion(self) -> Completion:
+        """What has to be empty, and who has to be done, before the slot can complete."""
+        own = [] if self.loop.reads is None else [self.loop.reads]
+        return Completion(queues=[inbox(self.loop.id), *own], writers=self.writers)

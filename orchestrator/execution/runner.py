@@ -17,7 +17,7 @@ from orchestrator.execution.iterations import Iterations, as_failure
 from orchestrator.execution.job import LoopJob
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.sources import Inbox, ProducerSource, QueueSource
-from storage.base import SlotState, inbox
+from storage.base import SlotState
 from storage.codec import decode
 
 logger = logging.getLogger(__name__)
@@ -148,22 +148,21 @@ class FlowRunner:
         await self._set_up(begun, initialised)
         self._set_state(LoopState.RUNNING)
         if self.job.loop.reads is None:
-            completed = await self._produce(begun)
+            box = Inbox(self)
+            completed, more = await self._produce(begun, box), box.drain
         else:
-            completed = await QueueSource(self, self.job.loop.reads).run()
+            source = QueueSource(self)
+            completed, more = await source.run(), source.run
         await self._end_aside()
         if self.visit is not None:
             await self.visit
-        if completed:
-            await self.iterations.window.flush()  # what is in the background may still come
-            for step in self.plan.steps.values():
-                await self.iterations.flush(step)
-        await self.iterations.window.finish(completed=completed)
+        while completed and not await self._complete():
+            completed = await more()
+        await self.iterations.window.flush()
         return completed
 
-    async def _produce(self, begun: SlotState) -> bool:
+    async def _produce(self, begun: SlotState, box: Inbox) -> bool:
         """Run the producer, and its inbox beside it; return whether both have completed."""
-        box = Inbox(self)
         await box.recover()
         listening = asyncio.create_task(self._listen(box))
         self._aside.append(listening)
@@ -174,6 +173,13 @@ class FlowRunner:
             await self.visit
         await self._run_due()
         return await box.drain()
+
+    async def _complete(self) -> bool:
+        """Let every node emit what it holds back, and commit the end; False when more has come."""
+        await self.iterations.window.flush()  # what is in the background may still come
+        for step in self.plan.steps.values():
+            await self.iterations.flush(step)
+        return await self.iterations.window.complete(self.job.completion)
 
     async def _listen(self, box: Inbox) -> None:
         try:
@@ -229,10 +235,9 @@ class FlowRunner:
 
     async def _leave(self) -> None:
         """Leave the slot cleanly, also after a failure: this worker has not died with anything."""
-        lease, reads = self.job.lease, self.job.loop.reads
-        queues = [inbox(lease.loop)] + ([] if reads is None else [reads])
+        lease = self.job.lease
         try:
-            await self.job.store.end(lease, queues)
+            await self.job.store.end(lease, self.job.completion.queues)
         except StoreUnavailable:
             logger.warning("slot %s could not be left cleanly: Redis is away", lease.name)
 

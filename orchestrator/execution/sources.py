@@ -12,7 +12,7 @@ from orchestrator.execution.context import ExecutionContext, StepContext
 from orchestrator.execution.entries import Entries, lost
 from orchestrator.execution.plan import MEASURE_EVERY, Chain
 from orchestrator.execution.workflow_engine import broken
-from storage.base import Entry, SlotState, inbox
+from storage.base import Entry, SlotState
 from storage.codec import decode
 
 if TYPE_CHECKING:
@@ -176,9 +176,9 @@ class QueueSource:
     """Reads a queue, and the loop's inbox before it. What was pending when the slot was taken over
     runs first, each entry alone."""
 
-    def __init__(self, runner: "FlowRunner", queue: str) -> None:
+    def __init__(self, runner: "FlowRunner") -> None:
         self._runner = runner
-        self._entries = Entries(runner, [inbox(runner.job.loop.id), queue], numbered=True)
+        self._entries = Entries(runner, numbered=True)
         self._lease = runner.job.lease
         self._store = runner.job.store
         self._breathe_at = 0.0
@@ -260,7 +260,7 @@ class Inbox:
 
     def __init__(self, runner: "FlowRunner") -> None:
         self._runner = runner
-        self._entries = Entries(runner, [inbox(runner.job.loop.id)], numbered=False)
+        self._entries = Entries(runner, numbered=False)
 
     async def recover(self) -> None:
         """Run what was pending when the slot was taken over."""

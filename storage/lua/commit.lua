@@ -4,7 +4,9 @@
 --       letters, limit of the delayed set, name of the inbox; for each stream: its name, length
 --       limit, byte limit (0: none), whether to drop the oldest, bytes acknowledged; then counted
 --       lists: outputs (stream, body), acknowledgements (stream, entry id), delayed (seconds,
---       body), states (field, value), dead letters (body). A stream is named by its place.
+--       body), states (field, value), dead letters (body); then, if completed, how many of the last
+--       streams are read, and the names of the slots that write them. A stream is named by its
+--       place.
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 if redis.call('HGET', KEYS[2], 'number') == ARGV[4] then return {'committed'} end
 
@@ -29,6 +31,18 @@ local states = tonumber(ARGV[at])
 local dead_at = at + 1 + 2 * states
 local dead = tonumber(ARGV[dead_at])
 local function about(stream, what) return ARGV[9 + 5 * (stream - 1) + what] end
+
+-- Completion: what has come since the slot found nothing more must not be left behind.
+if ARGV[6] ~= '' then
+  local reads = tonumber(ARGV[dead_at + 1 + dead])
+  for i = #KEYS - reads + 1, #KEYS do
+    if redis.call('XLEN', KEYS[i]) > 0 then return {'unfinished'} end
+  end
+  if redis.call('ZCARD', KEYS[7]) > 0 then return {'unfinished'} end
+  for i = dead_at + 2 + dead, #ARGV do
+    if redis.call('HGET', KEYS[3], ARGV[i]) ~= ARGV[6] then return {'unfinished'} end
+  end
+end
 
 -- Ownership: what is acknowledged must still be pending with this consumer.
 local acked = {}

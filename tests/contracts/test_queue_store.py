@@ -6,7 +6,17 @@ import time
 import pytest
 
 from orchestrator.exceptions import LeaseLost
-from storage.base import DELAYED, DELAYED_LIMIT, Commit, Lease, Outcome, Room, SlotState, inbox
+from storage.base import (
+    DELAYED,
+    DELAYED_LIMIT,
+    Commit,
+    Completion,
+    Lease,
+    Outcome,
+    Room,
+    SlotState,
+    inbox,
+)
 
 
 def lease(token: int = 1, slot: int = 0, loop: str = "a") -> Lease:
@@ -153,23 +163,23 @@ async def test_crashes_at_one_sequence_are_counted(store):
 
 async def test_a_new_activation_begins_anew(store):
     holder = await filled(store)
-    await store.queue.commit(holder, commit(states={"n": b"1"}, completed=True))
-    assert await store.queue.exhausted(holder, ["in"], ["a/0"], 1)
+    await store.queue.commit(holder, commit(states={"n": b"1"}, completion=Completion()))
+    assert await store.queue.exhausted(holder, Completion(queues=["in"], writers=["a/0"]), 1)
     state = await store.queue.begin(lease(2), 2)
     assert (state.sequence, state.number, state.states) == (0, 0, {})
-    assert not await store.queue.exhausted(holder, ["in"], ["a/0"], 1)
-    assert not await store.queue.exhausted(holder, ["in"], ["a/0"], 2)
+    assert not await store.queue.exhausted(holder, Completion(queues=["in"], writers=["a/0"]), 1)
+    assert not await store.queue.exhausted(holder, Completion(queues=["in"], writers=["a/0"]), 2)
 
 
 async def test_a_queue_is_exhausted_when_writers_are_done_and_it_is_empty(store):
     holder = await filled(store, b"x")
     writer = lease(loop="b")
     await store.queue.begin(writer, 1)
-    await store.queue.commit(writer, commit(completed=True))
+    await store.queue.commit(writer, commit(completion=Completion()))
     [entry] = await store.queue.read(holder, ["in"], 1, 0)
-    assert not await store.queue.exhausted(holder, ["in"], ["b/0"], 1)
+    assert not await store.queue.exhausted(holder, Completion(queues=["in"], writers=["b/0"]), 1)
     await store.queue.commit(holder, commit(acks=[entry]))
-    assert await store.queue.exhausted(holder, ["in"], ["b/0"], 1)
+    assert await store.queue.exhausted(holder, Completion(queues=["in"], writers=["b/0"]), 1)
 
 
 async def test_dead_letters_leave_the_outbox_when_told(store):
@@ -209,7 +219,7 @@ async def test_a_reader_whose_fence_is_gone_is_told_so(store):
 async def test_completion_marks_can_be_looked_at(store):
     holder = await filled(store)
     assert await store.queue.completed("w") == {}
-    await store.queue.commit(holder, commit(completed=True))
+    await store.queue.commit(holder, commit(completion=Completion()))
     assert await store.queue.completed("w") == {"a/0": 1}
 
 
@@ -224,7 +234,8 @@ async def test_an_operation_enters_once(store):
 async def test_the_first_queue_is_read_first(store):
     holder = await filled(store, b"1", b"2")
     await store.queue.put("w", inbox("a"), b"first")
-    found = await store.queue.read(holder, [inbox("a"), "in"], 2, 0)
+    found = await store.queue.read(holder, [inbox("a"), "in"], 1, 0)
+    found += await store.queue.read(holder, [inbox("a"), "in"], 1, 0)
     assert [entry.body for entry in found] == [b"first", b"1"]
 
 
@@ -248,11 +259,11 @@ async def test_equal_items_are_delayed_each(store):
 async def test_a_loop_with_delayed_items_is_not_exhausted(store):
     holder = await filled(store)
     await store.queue.commit(holder, commit(delayed=[(0, b"x")]))
-    assert not await store.queue.exhausted(holder, [inbox("a")], [], 1)
+    assert not await store.queue.exhausted(holder, Completion(queues=[inbox("a")]), 1)
     [entry] = await store.queue.read(holder, [inbox("a")], 1, 0)
-    assert not await store.queue.exhausted(holder, [inbox("a")], [], 1)
+    assert not await store.queue.exhausted(holder, Completion(queues=[inbox("a")]), 1)
     await store.queue.commit(holder, commit(2, acks=[entry]))
-    assert await store.queue.exhausted(holder, [inbox("a")], [], 1)
+    assert await store.queue.exhausted(holder, Completion(queues=[inbox("a")]), 1)
 
 
 async def test_too_many_delayed_items_are_refused(store):
@@ -377,10 +388,10 @@ async def test_a_snapshot_is_of_the_present_owner(store):
 
 async def test_reopening_withdraws_every_completion(store):
     holder = await filled(store)
-    await store.queue.commit(holder, commit(completed=True))
+    await store.queue.commit(holder, commit(completion=Completion()))
     await store.queue.reopen("w")
     assert await store.queue.completed("w") == {}
-    assert not await store.queue.exhausted(holder, ["in"], ["a/0"], 1)
+    assert not await store.queue.exhausted(holder, Completion(queues=["in"], writers=["a/0"]), 1)
 
 
 async def test_what_a_queue_holds_can_be_told(store):
@@ -420,3 +431,24 @@ async def test_a_purge_takes_what_a_clean_end_has_left(store):
     assert await store.queue.purge("w", "in") == 3
     stats = (await store.queue.stats("w", ["in"]))["in"]
     assert (stats.length, stats.bytes, dict(stats.in_hand)) == (0, 0, {})
+
+
+async def test_a_slot_does_not_complete_while_more_has_come(store):
+    holder = await filled(store, b"x")
+    queues = [inbox("a"), "in"]
+
+    async def outcome(number, **parts):
+        done = commit(number, completion=Completion(queues=queues, **parts))
+        return (await store.queue.commit(holder, done)).outcome
+
+    assert await outcome(1) is Outcome.UNFINISHED
+    [entry] = await store.queue.read(holder, queues, 1, 0)
+    assert await outcome(1) is Outcome.UNFINISHED
+    await store.queue.commit(holder, commit(1, acks=[entry], delayed=[(0, b"y")]))
+    assert await outcome(2) is Outcome.UNFINISHED
+    [entry] = await store.queue.read(holder, queues, 1, 0)
+    await store.queue.commit(holder, commit(2, acks=[entry]))
+    assert await outcome(3, writers=["b/0"]) is Outcome.UNFINISHED
+    assert await store.queue.completed("w") == {}
+    assert await outcome(3) is Outcome.COMMITTED
+    assert await store.queue.completed("w") == {"a/0": 1}

@@ -114,6 +114,25 @@ async def test_a_producer_completes_only_with_an_empty_inbox(house):
     assert await house.length(inbox("in")) == 0
 
 
+@pytest.mark.parametrize("fed", ["producer", "queue"])
+async def test_what_comes_while_a_loop_completes_is_not_left_behind(house, fed):
+    loop = "in" if fed == "producer" else "r"
+    sent = []
+
+    async def late(node, item):
+        return item
+
+    async def flush(node, context):
+        if not sent:
+            sent.append(await house.store.queue.put("w", inbox(loop), sealed(7)))
+
+    house.node(late, flush=flush)
+    parts = [] if fed == "producer" else queue()
+    workflow = line(counter(2), parts, part("a", "late"), sink())
+    await house.run(workflow, *dict.fromkeys(["in", loop]))
+    assert sorted(house.values()) == [0, 1, 7]
+
+
 async def test_a_paused_loop_leaves_its_inbox_alone(house):
     idle(house)
     runner = house.start(line(part("in", "idle"), sink()))
@@ -168,6 +187,7 @@ async def test_a_stop_leaves_the_rest_of_the_inbox_to_the_next_start(house):
     runner.stop()
     free.set()
     assert await house.ended(runner) == "stopped"
+    assert house.values() == [0]
     again = house.start(workflow, token=2)
     await until(lambda: sorted(house.values()) == [0, 1, 2])
     await house.stop(again)

@@ -11,7 +11,7 @@ from orchestrator.exceptions import NodeFailed, OrchestratorError
 from orchestrator.execution.commit import Abandoned, CommitWindow
 from orchestrator.execution.committer import EFFECT, Committer
 from orchestrator.execution.context import Effect, ExecutionContext, Output, Scope
-from storage.base import Lease
+from storage.base import Completion, Lease
 from storage.codec import encode
 from storage.memory_queue import MemoryQueueStore
 from tests.waiting import until
@@ -313,6 +313,6 @@ async def test_a_note_is_committed_behind_everything_before_it(watched):
 async def test_the_completion_mark_comes_last(watched):
     bench = await Bench(watched).open()
     bench.window.add(iteration(1, "q"))
-    await bench.window.finish(completed=True)
-    assert [commit.completed for commit in watched.asked] == [False, True]
+    assert await bench.window.complete(Completion())
+    assert [commit.completion for commit in watched.asked] == [None, Completion()]
     assert await watched.completed("w") == {"in/0": 1}
