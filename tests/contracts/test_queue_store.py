@@ -7,6 +7,8 @@ import pytest
 
 from orchestrator.exceptions import LeaseLost
 from storage.base import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_LIMIT,
     DELAYED,
     DELAYED_LIMIT,
     Commit,
@@ -273,6 +275,18 @@ async def test_too_many_delayed_items_are_refused(store):
     refused = await store.queue.commit(holder, commit(2, delayed=[(0, b"y")], sequence=7))
     assert (refused.outcome, refused.names) == (Outcome.FULL, (DELAYED,))
     assert (await store.queue.snapshot(holder)).sequence == 1
+
+
+async def test_a_full_outbox_of_dead_letters_refuses_more(store):
+    holder = await filled(store)
+    many = [b"d"] * DEAD_LETTERS_LIMIT
+    assert (await store.queue.commit(holder, commit(dead=many))).outcome is Outcome.COMMITTED
+    refused = await store.queue.commit(holder, commit(2, dead=[b"e"], sequence=7))
+    assert (refused.outcome, refused.names) == (Outcome.FULL, (DEAD_LETTERS,))
+    [first] = await store.queue.dead("w", 1)
+    await store.queue.forget_dead("w", [first.id])
+    granted = await store.queue.commit(holder, commit(2, dead=[b"e"]))
+    assert granted.outcome is Outcome.COMMITTED
 
 
 async def test_a_full_set_lets_what_is_due_go(store):

@@ -7,7 +7,7 @@ import pytest
 
 from nodes.contract import NodeOutput
 from orchestrator.execution.envelope import seal
-from storage.base import inbox
+from storage.base import DEAD_LETTERS_LIMIT, DELAYED_LIMIT, Commit, inbox
 from tests.integration.loops import House, counter, edge, line, part, queue, sink
 from tests.waiting import until
 
@@ -373,6 +373,29 @@ async def test_what_finds_no_room_becomes_a_dead_letter(house):
     letters = await house.dead()
     assert [letter["node_input"]["value"] for letter in letters] == [5, 6, 7, 8, 9]
     assert {(x["reason"], x["queue"], x["node_id"]) for x in letters} == {("queue_full", "q", "w")}
+
+
+@pytest.mark.parametrize("reason", ["dead_letters_full", "retries_full"])
+async def test_a_loop_waits_while_what_failed_has_no_room(house, reason):
+    """Everything fails; the outbox, or the delayed set, is full already."""
+    failing(house, 9)
+    policy = {**FAST, "delay": 3600} if reason == "retries_full" else {"max_attempts": 1}
+    other = house.lease("other")
+    full = {"dead": [b"{}"] * DEAD_LETTERS_LIMIT}
+    if reason == "retries_full":
+        other, full = house.lease(), {"delayed": [(3600.0, b"{}")] * DELAYED_LIMIT}
+    await house.store.queue.begin(other, 1)
+    commit = Commit(number=1, sequence=0, activation=1, **full)
+    await house.store.queue.commit(other, commit)
+    await house.store.queue.end(other, [])
+    runner = house.start(line(counter(), part("a", "shaky", retry=policy)), token=2)
+    await until(lambda: (runner.state, runner.reason) == ("blocked", reason))
+    assert runner.iterations.in_flight <= runner.job.commit_window
+    if reason == "dead_letters_full":
+        letters = await house.store.queue.dead("w", 1000)
+        await house.store.queue.forget_dead("w", [letter.id for letter in letters])
+        await until(lambda: runner.state == "running" or runner.iterations.failures > 200)
+    await house.stop(runner)
 
 
 # Slots
