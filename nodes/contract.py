@@ -81,6 +81,8 @@ class RetryPolicy:
 class NodeOptions:
     """`data.config` of a node: engine options, the same for every node.
 
+    replicas: slots of a loop that a queue feeds. max_deliveries: how often an item of the loop may
+        be handed out to workers that die; both are options of the loop's producer.
     max_length, max_bytes: what the queue of a queue-writer may hold.
     overflow: what happens to an item that finds it full: `block` waits, `drop_oldest` lets the
         oldest go, `dead_letter` makes a dead letter of the new one.
@@ -91,6 +93,7 @@ class NodeOptions:
     retry: RetryPolicy | None = None
     max_in_flight: int = 100
     replicas: int = 1
+    max_deliveries: int = 3
     queue_name: str | None = None
     max_length: int = 10_000
     max_bytes: int = 256 * 1024 * 1024

@@ -134,6 +134,7 @@ class FlowEngine:
                 writers=writers_of(flow.analyzer, loop),
                 back_edges=frozenset(edge.id for edge in loop.back_edges),
                 lease_valid=lease_valid,
+                max_deliveries=loop.producer.config.options.max_deliveries,
                 restore=restore,
             )
         )
