@@ -12,17 +12,22 @@ from django.core.exceptions import ImproperlyConfigured
 class OrchestratorSettings:
     """Times in seconds.
 
+    ALLOW_UNSAFE_STORE: whether a server that may evict or forget what it holds is warned of
+        instead of refused.
     NODE_PACKAGES: packages whose modules hold nodes, beside the built-in ones.
     POST_PROCESSORS: dotted paths of functions `(FlowGraph) -> list[Problem]`.
+    CHECKPOINT_PERIOD: between two checkpoints of a loop in the database.
     BLOCK_LIMIT: for how long a node may block a process of its own before that is ended and the
         item in hand is charged a delivery.
     TOOL_MODULES: modules that register tools when they are imported.
     """
 
     REDIS_URL: str = "redis://127.0.0.1:6379/0"
+    ALLOW_UNSAFE_STORE: bool = False
     DATA_DIR: Path
     MAX_ITERATIONS: int = 1000
     LEASE_TTL: float = 30.0
+    CHECKPOINT_PERIOD: float = 5.0
     NODE_PACKAGES: list[str] = field(default_factory=list)
     POST_PROCESSORS: list[str] = field(default_factory=list)
     TOOL_MODULES: list[str] = field(default_factory=list)

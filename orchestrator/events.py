@@ -87,6 +87,15 @@ class NodeStats(SlotEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStats(Event):
+    """How full a workflow's queues are, inboxes included, and how fast items pass; a rate is None
+    when there is no sample before."""
+
+    type: ClassVar[str] = "queue_stats"
+    queues: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowCompleted(Event):
     """Every loop of an activation has completed."""
 

@@ -14,18 +14,20 @@ from pathlib import Path
 class RedisServer:
     """Starts the server in a folder of its own; `stop` leaves nothing behind.
 
-    A durable one keeps its data over `kill` and `start`, as one in production does.
+    It keeps its data over `kill` and `start`, as one in production does; a durable one syncs it to
+    the disk as well. `options` come last on its command line and so have the last word.
     """
 
-    def __init__(self, binary: Path, *, durable: bool = False) -> None:
+    def __init__(self, binary: Path, *options: str, durable: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="orchestrator-redis-"))
         self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [
             str(binary),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-            *("--save", "", "--appendonly", "yes" if durable else "no"),
-            *("--maxmemory-policy", "noeviction"),
+            *("--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"),
+            *("--appendfsync", "everysec" if durable else "no"),
+            *options,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -138,7 +138,10 @@ def _circle(cycle: Cycle, loops: dict[str, Loop]) -> Problem:
     names = [v.replace(_QUEUE, "queue ") for v in cycle.path]
     names += [] if cycle.path[-1] == cycle.source else ["..."]
     way = " -> ".join([*names, names[0]])
-    message = f"loops that wait for each other when their queues are full: {way}"
+    message = (
+        f"loops that wait for each other when their queues are full: {way}; "
+        "give one of these queues another overflow than 'block'"
+    )
     return Problem(f"nodes[{loop.producer.index}]", message)
 
 

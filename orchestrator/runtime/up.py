@@ -15,9 +15,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.exceptions import Conflict
+from orchestrator.exceptions import Conflict, StoreUnavailable
 from orchestrator.runtime import lifeline, private, web
 from orchestrator.runtime.children import Child, ServerKeeper
+from orchestrator.runtime.store_check import check_store
+from storage.datastore import open_store
 
 ROOT = Path(__file__).parents[2]
 LAST_RUN_PATIENCE = 90.0
@@ -88,7 +90,9 @@ class Up:
         inherited = [await self._claim_folder(stack)]
         listener = stack.enter_context(_listen(plan.port))
         redis_url = plan.redis_url
-        if not redis_url:
+        if redis_url:
+            await _refuse_unfit(redis_url)
+        else:
             keeper = ServerKeeper(plan.data_dir)
             stack.push_async_callback(self._close_server, keeper)
             redis_url, hold = await keeper.open()
@@ -162,6 +166,16 @@ def _listen(port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", port), backlog=2048)
     except OSError as error:
         raise Conflict(f"Port {port} cannot be used ({error.strerror}): set PORT.") from None
+
+
+async def _refuse_unfit(redis_url: str) -> None:
+    """Refuse a server here that would end the runner again and again; one that is away may come."""
+    store = open_store(redis_url)
+    try:
+        with contextlib.suppress(StoreUnavailable):
+            await check_store(store)
+    finally:
+        await store.close()
 
 
 async def _claim_patiently(lock: Path) -> int:

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,8 @@ def serve(data_dir: Path, port: int) -> None:
         server_header=False,
     )
     server = uvicorn.Server(config)
+    # uvicorn drains on TERM and then sends it to itself again: that was a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     inherited = os.environ.pop(SOCKET_VARIABLE, "")
     lifeline.watch_parent()
     server.run(sockets=[socket.socket(fileno=int(inherited))] if inherited else None)

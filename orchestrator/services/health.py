@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection
 
+from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.security.actors import Actor, authorize
 from orchestrator.services.status import runners_alive
@@ -29,8 +30,9 @@ def _database() -> str:
 
 
 def _redis() -> str:
+    allow_unsafe = orchestrator_settings().ALLOW_UNSAFE_STORE
     try:
-        with_store(lambda store: store.check(), patience=2)
+        with_store(lambda store: store.check(allow_unsafe=allow_unsafe), patience=2)
     except OrchestratorError as error:
         return error.message
     return "ok"

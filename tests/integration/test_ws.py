@@ -14,6 +14,7 @@ from orchestrator import consumers
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.models import ApiToken
 from orchestrator.routing import same_origin
+from orchestrator.runtime.queue_watch import QueueWatch
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import production, stores, workflows
 from tests.sockets import Socket
@@ -71,6 +72,18 @@ async def publish_until(socket, kind, *events, workflow="hello-loops"):
             await feed.publish(workflow, {}, [orjson.dumps(event) for event in events])
         await asyncio.wait([received], timeout=0.05)
     return received.result()
+
+
+async def test_samples_of_queues_reach_a_socket(connect):
+    socket = await connect()
+    store = stores.shared_store()
+    received = asyncio.create_task(socket.receive_type("queue_stats"))
+    while not received.done():  # the subscription begins when it begins
+        await QueueWatch(store.queue, store.feed).sample({"hello-loops": ["queue_2_3"]})
+        await asyncio.wait([received], timeout=0.05)
+    event = received.result()
+    assert event["workflow_id"] == "hello-loops"
+    assert event["queues"]["queue_2_3"]["depth"] == 0
 
 
 async def test_the_state_comes_first_and_events_are_numbered(connect):

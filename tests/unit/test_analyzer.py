@@ -189,8 +189,31 @@ def test_a_cycle_of_queues_can_deadlock():
     edges = [("1", "2"), ("2", "3"), ("3", "4"), ("4", "1")]
     assert problems_of(nodes, *edges) == {
         "nodes[0]": "loops that wait for each other when their queues are full: "
-        "1 -> queue queue_2_3 -> 3 -> queue queue_4_1 -> 1"
+        "1 -> queue queue_2_3 -> 3 -> queue queue_4_1 -> 1; "
+        "give one of these queues another overflow than 'block'"
     }
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "dead_letter"])
+@pytest.mark.parametrize("where", [0, 1])
+def test_a_cycle_of_queues_of_which_one_does_not_block(overflow, where):
+    policies = ["block", "block"]
+    policies[where] = overflow
+    nodes = [
+        node("1", "reader"), node("2", "writer", overflow=policies[0]),
+        node("3", "reader"), node("4", "writer", overflow=policies[1]),
+    ]  # fmt: skip
+    assert problems_of(nodes, ("1", "2"), ("2", "3"), ("3", "4"), ("4", "1")) == {}
+
+
+def test_one_writer_that_waits_is_enough_for_a_cycle():
+    nodes = [
+        node("1", "reader", queue_name="a"),
+        node("2", "writer", queue_name="a", overflow="drop_oldest"),
+        node("3", "writer", queue_name="a"),
+    ]
+    (path,) = problems_of(nodes, ("1", "2"), ("1", "3"))
+    assert path == "nodes[0]"
 
 
 def test_a_loop_that_feeds_itself():
