@@ -201,7 +201,9 @@ class DeadLetter(models.Model):
         )
         indexes = (
             models.Index(fields=("workflow", "status"), name="dead_letters_by_status"),
-            models.Index(fields=("status", "replay_at"), name="dead_letters_to_replay"),
+            models.Index(
+                fields=("status", "workflow", "loop", "replay_at"), name="dead_letters_to_replay"
+            ),
         )
 
     def __str__(self) -> str:

@@ -162,7 +162,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='deadletter',
-            index=models.Index(fields=['status', 'replay_at'], name='dead_letters_to_replay'),
+            index=models.Index(fields=['status', 'workflow', 'loop', 'replay_at'], name='dead_letters_to_replay'),
         ),
         migrations.AddField(
             model_name='checkpoint',

@@ -1,20 +1,20 @@
 """Dead letters on their way from the store's outbox into the database."""
 
 import logging
-from collections.abc import Collection
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from asgiref.sync import sync_to_async
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError, transaction
 
-from orchestrator.exceptions import InvalidPayload
 from orchestrator.models import DeadLetter, Workflow, WorkflowVersion
+from orchestrator.runtime import dead_records
+from orchestrator.runtime.dead_records import Record
 from storage.base import Entry, QueueStore
-from storage.codec import decode
 
 logger = logging.getLogger(__name__)
 BATCH = 200
+_REFUSED = (DataError, IntegrityError, ValueError, OverflowError)
+"""What a database says of a value that it cannot hold."""
 
 
 class Outboxes:
@@ -66,43 +66,53 @@ def _activated() -> list[str]:
 def _keep(workflow: str, entries: list[Entry]) -> None:
     if not Workflow.objects.filter(pk=workflow).exists():
         return  # it was deleted: nobody will ask for them
-    types: dict[int, dict[str, str]] = {}
-    rows = [_row(workflow, entry, types) for entry in entries]
-    DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)
+    records = [dead_records.read(entry) for entry in entries]
+    types = {n: _node_types(workflow, n) for n in {record.version for record in records}}
+    origins = _origins(workflow, records)
+    rows = [
+        dead_records.row(workflow, entry, record, types=types[record.version], origins=origins)
+        for entry, record in zip(entries, records, strict=True)
+    ]
+    _insert(rows)
+    for row, entry in _absent(workflow, rows, entries):
+        _keep_alone(row, entry)
 
 
-def _row(workflow: str, entry: Entry, types: dict[int, dict[str, str]]) -> DeadLetter:
-    record = _read(entry)
-    version = int(record.get("version", 0))
-    if version not in types:
-        types[version] = _node_types(workflow, version)
-    node_id = str(record.get("node_id", ""))
-    return DeadLetter(
-        workflow_id=workflow,
-        entry_id=entry.id,
-        version=version,
-        activation=int(record.get("activation", 0)),
-        loop=str(record.get("loop", "")),
-        node_id=node_id,
-        node_type=types[version].get(node_id, ""),
-        item_id=str(record.get("item_id", ""))[:500],
-        reason=str(record.get("reason", "invalid_payload")),
-        error_type=str(record.get("error_type", ""))[:200],
-        message=str(record.get("message", "")),
-        trace=str(record.get("trace", "")),
-        item=record.get("item"),
-        node_input=record.get("node_input"),
-        deliveries=int(record.get("deliveries", 1)),
-        dead_at=datetime.fromtimestamp(float(record.get("dead_at", 0)), UTC),
-    )
+def _keep_alone(row: DeadLetter, entry: Entry) -> None:
+    """Keep one row: what is wrong with it must not keep the others waiting."""
+    refusal = _insert([row])
+    if _absent(row.workflow_id, [row], [entry]):
+        logger.warning("dead letter %s of %s: %s", entry.id, row.workflow_id, refusal)
+        bare = dead_records.bare(row.workflow_id, entry, refusal)
+        with transaction.atomic():
+            bare.save(force_insert=True)
 
 
-def _read(entry: Entry) -> dict[str, Any]:
+def _insert(rows: list[DeadLetter]) -> Exception | None:
+    """Insert what is not there yet; return why the database has refused them, if it says so."""
     try:
-        record = decode(entry.body)
-    except InvalidPayload as error:
-        return {"message": f"the record cannot be read: {error.message}"}
-    return record if isinstance(record, dict) else {"message": "the record is no object"}
+        with transaction.atomic():
+            DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)
+    except _REFUSED as error:
+        return error
+    return None
+
+
+def _absent(
+    workflow: str, rows: list[DeadLetter], entries: list[Entry]
+) -> list[tuple[DeadLetter, Entry]]:
+    """Return what was not kept: SQLite ignores more than rows that are there already."""
+    ids = [entry.id for entry in entries]
+    kept = DeadLetter.objects.filter(workflow_id=workflow, entry_id__in=ids)
+    found = set(kept.values_list("entry_id", flat=True))
+    return [(row, entry) for row, entry in zip(rows, entries, strict=True) if entry.id not in found]
+
+
+def _origins(workflow: str, records: Iterable[Record]) -> set[int]:
+    """Return which of the letters that were replayed are still there."""
+    named = {record.origin for record in records} - {0}
+    rows = DeadLetter.objects.filter(workflow_id=workflow, pk__in=named)
+    return set(rows.values_list("pk", flat=True)) if named else set()
 
 
 def _node_types(workflow: str, version: int) -> dict[str, str]:
