@@ -13,8 +13,8 @@ from orchestrator.api.serializers import (
     ProductionRequest,
     StartRequest,
     StatusSerializer,
+    StopRequest,
 )
-from orchestrator.security.actors import Actor
 from orchestrator.services import production
 from orchestrator.services.production import Change
 
@@ -39,24 +39,32 @@ class StartView(ResourceView):
         change = production.start(
             self.actor,
             wanted["workflow_id"],
+            loop=wanted["loop"],
             origin=wanted["origin"],
             number=wanted["version"],
         )
         return answer(change)
 
 
+class StopView(ResourceView):
+    @extend_schema(request=StopRequest, responses=_ANSWERS)
+    def post(self, request: Request) -> Response:
+        """Stop a workflow or one loop after the item in hand, or at once."""
+        wanted = valid(StopRequest, request.data)
+        change = production.stop(
+            self.actor, wanted["workflow_id"], loop=wanted["loop"], force=wanted["force"]
+        )
+        return answer(change)
+
+
 class _ChangeView(ResourceView):
-    change: ClassVar[Callable[[Actor, str], Change]]
+    change: ClassVar[Callable[..., Change]]
 
     @extend_schema(request=ProductionRequest, responses=_ANSWERS)
     def post(self, request: Request) -> Response:
-        """Change what is desired of a workflow."""
+        """Change what is desired of a workflow or of one loop."""
         wanted = valid(ProductionRequest, request.data)
-        return answer(type(self).change(self.actor, wanted["workflow_id"]))
-
-
-class StopView(_ChangeView):
-    change = staticmethod(production.stop)
+        return answer(type(self).change(self.actor, wanted["workflow_id"], loop=wanted["loop"]))
 
 
 class PauseView(_ChangeView):
@@ -65,6 +73,10 @@ class PauseView(_ChangeView):
 
 class ResumeView(_ChangeView):
     change = staticmethod(production.resume)
+
+
+class DrainView(_ChangeView):
+    change = staticmethod(production.drain)
 
 
 class StatusView(ResourceView):

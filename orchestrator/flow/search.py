@@ -84,3 +84,24 @@ def reachable(roots: Iterable[str], targets: Callable[[str], Iterable[str]]) -> 
         found.update(new)
         ahead += new
     return found
+
+
+def components(
+    vertices: Iterable[str], targets: Callable[[str], Iterable[str]]
+) -> list[tuple[str, ...]]:
+    """Return the groups of vertices that lead to each other, each group after those that lead to
+    it; a vertex on no cycle is a group of its own."""
+    order = depth_first(vertices, targets).finished[::-1]
+    sources: dict[str, list[str]] = {vertex: [] for vertex in order}
+    for vertex in order:
+        for target in targets(vertex):
+            sources[target].append(vertex)
+    placed: set[str] = set()
+    groups: list[tuple[str, ...]] = []
+    for root in order:
+        if root not in placed:
+            ahead = lambda vertex: (s for s in sources[vertex] if s not in placed)  # noqa: E731
+            group = tuple(depth_first([root], ahead).finished)
+            placed.update(group)
+            groups.append(group)
+    return groups

@@ -20,8 +20,10 @@ from orchestrator.conf import orchestrator_settings
 from orchestrator.engine import SlotAssignment
 from orchestrator.exceptions import LeaseLost, OrchestratorError
 from orchestrator.execution.runner import FlowRunner
+from orchestrator.runtime import clock
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.forked import line
+from storage.base import SlotState
 from storage.datastore import open_store
 
 logger = logging.getLogger(__name__)
@@ -40,13 +42,14 @@ class HostedLoop:
         self.order = order
         self.event_loop = event_loop
         self.runner: FlowRunner | None = None
-        self.lost = False
-        """Set when another runner has the slot: then no renewal of the others' leases counts."""
+        self.cut_off = False
+        """Set when the slot is another runner's or the loop is forced to stop: then it commits
+        nothing more, whatever is renewed."""
         self.reported: dict[str, Any] | None = None
         self._wishes: list[str] = []
 
     def wish(self, name: str) -> None:
-        """Pass `stop`, `pause` or `resume` on; kept until there is a runner."""
+        """Pass `stop`, `kill`, `pause` or `resume` on; kept until there is a runner."""
         if self.runner is None:
             self._wishes.append(name)
         else:
@@ -59,10 +62,16 @@ class HostedLoop:
             flow = await asyncio.to_thread(flow_engine().load, self.order["definition"])
             assignment = SlotAssignment(**self.order["assignment"])
             self.runner = flow_engine().runner(
-                flow, assignment, store.queue, lambda: not self.lost and deadline.ahead()
+                flow,
+                assignment,
+                store.queue,
+                lambda: not self.cut_off and deadline.ahead(),
+                self._restore(),
             )
             for name in self._wishes:
                 self.wish(name)
+            if self.cut_off:
+                return {"outcome": "stopped", "error": ""}
             return {"outcome": str(await self.runner.run()), "error": ""}
         except LeaseLost as error:
             return {"outcome": "fenced", "error": error.message}
@@ -74,27 +83,55 @@ class HostedLoop:
         finally:
             await store.close()
 
+    def _restore(self) -> SlotState | None:
+        given = self.order["restore"]
+        if given is None:
+            return None
+        return SlotState(
+            activation=self.order["assignment"]["activation"],
+            number=0,
+            sequence=given["sequence"],
+            states={name: state.encode() for name, state in given["states"].items()},
+            crashes=0,
+        )
+
+    def _loss(self) -> str:
+        """Say what Redis had lost of the slot, if it had."""
+        begun = self.runner.begun if self.runner is not None else None
+        given = self.order["restore"]
+        if given is None or begun is None or begun.number or not given["known"]:
+            return ""
+        if not given["at"]:
+            return "Redis had lost everything: began anew"
+        return f"Redis had lost everything: resumed from the checkpoint of {given['at']}"
+
     def news(self) -> dict[str, Any] | None:
         """Return the status if it differs from what was reported last."""
         status = self.runner.snapshot() if self.runner is not None else None
-        if status is None or status == self.reported:
+        if status is None:
+            return None
+        if loss := self._loss():
+            if self.reported is None or loss not in self.reported["reason"]:
+                logger.warning("loop %s: %s", self.key, loss)
+            status["reason"] = f"{status['reason']}; {loss}" if status["reason"] else loss
+        if status == self.reported:
             return None
         self.reported = status
         return status
 
 
 class Deadline:
-    """The moment of the monotonic clock until which leases may be acted on."""
+    """The moment until which leases may be acted on."""
 
     def __init__(self) -> None:
         self.at = 0.0
 
     def ahead(self) -> bool:
-        if time.monotonic() < self.at:
+        if clock.now() < self.at:
             return True
         # A node may have kept the control thread from hearing of a renewal.
         time.sleep(_HEARING)
-        return time.monotonic() < self.at
+        return clock.now() < self.at
 
 
 class Host:
@@ -124,29 +161,36 @@ class Host:
     # Orders, in the control thread
 
     def _obey(self) -> None:
-        with self._connection.makefile("rb") as orders:
-            for raw in orders:
-                order = orjson.loads(raw)
-                if order["op"] == "renew":
-                    self._deadline.at = order["until"]
-                elif order["op"] == "start":
-                    self._main.call_soon_threadsafe(self._start, order)
-                elif order["op"] == "lost":
-                    self._lose(order["key"])
-                elif order["op"] == "exit":
-                    break
-                else:
-                    self._main.call_soon_threadsafe(self._wish, order["key"], order["op"])
+        try:
+            with self._connection.makefile("rb") as orders:
+                for raw in orders:
+                    order = orjson.loads(raw)
+                    if order["op"] == "exit":
+                        break
+                    self._follow(order)
+        except (OSError, ValueError) as error:
+            # It was killed with reports unread, or in the middle of an order.
+            logger.warning("the supervisor is gone: %s", error)
         self._main.call_soon_threadsafe(self._leaving.set)
         # The main loop may be blocked for good: nobody is left who could end this process.
         threading.Timer(GRACE + 5, os._exit, (1,)).start()
 
-    def _lose(self, key: str) -> None:
-        """Let a loop commit nothing more, at once, and end."""
+    def _follow(self, order: dict[str, Any]) -> None:
+        if order["op"] == "renew":
+            self._deadline.at = order["until"]
+        elif order["op"] == "start":
+            self._main.call_soon_threadsafe(self._start, order)
+        elif order["op"] in ("lost", "kill"):
+            self._cut_off(order["key"])
+        else:
+            self._main.call_soon_threadsafe(self._wish, order["key"], order["op"])
+
+    def _cut_off(self, key: str) -> None:
+        """Let a loop commit nothing more, at once, and give up what it has in hand."""
         hosted = self._loops.get(key)
         if hosted is not None:
-            hosted.lost = True
-        self._main.call_soon_threadsafe(self._wish, key, "stop")
+            hosted.cut_off = True
+        self._main.call_soon_threadsafe(self._wish, key, "kill")
 
     def _send(self, message: dict[str, Any]) -> None:
         with self._sending:
@@ -200,6 +244,7 @@ class Host:
     def _wish(self, key: str, name: str) -> None:
         hosted = self._loops.get(key)
         if hosted is not None:
+            hosted.cut_off |= name == "kill"  # it may have been asked for before it was here
             hosted.event_loop.call_soon_threadsafe(hosted.wish, name)
 
     # Reports, in the watch thread

@@ -114,12 +114,23 @@ async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
         _, going = await asyncio.wait(going, timeout=1)
 
 
-def start_order(key: str, loop_to_run: Loop, definition: Any, **assignment: Any) -> dict[str, Any]:
-    """Return the order to run a loop of a definition; the assignment is a SlotAssignment's."""
+def start_order(
+    key: str,
+    loop_to_run: Loop,
+    definition: Any,
+    restore: dict[str, Any] | None = None,
+    **assignment: Any,
+) -> dict[str, Any]:
+    """Return the order to run a loop of a definition; the assignment is a SlotAssignment's.
+
+    Args:
+        restore: what to begin with if Redis knows nothing of the slot, see `restores.find`.
+    """
     return {
         "op": "start",
         "key": key,
         "pool": "thread" if loop_to_run.pool is PoolType.THREAD else "async",
         "definition": definition,
         "assignment": assignment,
+        "restore": restore,
     }

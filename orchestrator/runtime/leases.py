@@ -14,14 +14,23 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Value
 from django.db.models.functions import Now
 
 from orchestrator.models import LoopSlot, Runner, Workflow
+from orchestrator.runtime.desires import ENDS, greater
 
 State = LoopSlot.State
+Desired = Workflow.Desired
 ENDED = (State.COMPLETED, State.FAILED)
+AT_REST = (*ENDED, State.STOPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """A slot as a runner sees it. `free`: no living runner owns it."""
+    """A slot as a runner sees it.
+
+    version: in which the loop changed last. active: the version of its workflow.
+    desired: the greater end of what is desired of the workflow and of the loop. A loop that has to
+        go on while it is drained is RUNNING; DRAINING is one that may end now.
+    drains: whether it is draining. free: no living runner owns it. token: of its last owner.
+    """
 
     pk: int
     workflow: str
@@ -29,9 +38,12 @@ class Slot:
     slot: int
     activation: int
     version: int
+    active: int
     desired: str
     state: str
     isolated: bool
+    token: int
+    drains: bool
     mine: bool
     free: bool
 
@@ -45,7 +57,13 @@ class Slot:
 
     @property
     def wanted(self) -> bool:
-        return self.desired != Workflow.Desired.STOPPED and self.state not in ENDED
+        going = self.desired in (Desired.RUNNING, Desired.PAUSED)
+        return going and self.state not in ENDED
+
+    @property
+    def forsaken(self) -> bool:
+        """Whether nobody has it or will take it, and its state does not say so yet."""
+        return self.free and not self.wanted and self.state not in AT_REST
 
 
 def _after(seconds: float) -> ExpressionWrapper:
@@ -75,24 +93,24 @@ def living() -> set[str]:
 
 
 def slots(runner_id: str) -> list[Slot]:
-    """Return every slot that is wanted, and every one that the runner owns."""
+    """Return every slot that is not desired to end, every one that the runner owns, and every one
+    that has ended without its state saying so."""
     alive = living()
     rows = LoopSlot.objects.filter(workflow__active_version__isnull=False).values(
-        "pk", "workflow_id", "loop", "slot", "activation", "state", "isolated", "owner_id",
-        version=F("workflow__active_version__number"), desired=F("workflow__desired"),
-        wanted=F("workflow__activation"),
+        "pk", "workflow_id", "loop", "slot", "activation", "version", "desired", "state",
+        "isolated", "token", "owner_id",
+        active=F("workflow__active_version__number"), of_all=F("workflow__desired"),
+        current=F("workflow__activation"),
     )  # fmt: skip
-    found = []
-    for row in rows:
-        mine = row["owner_id"] == runner_id
-        if row["activation"] != row["wanted"]:
-            row["desired"] = Workflow.Desired.STOPPED
-        if mine or row["desired"] != Workflow.Desired.STOPPED:
-            found.append(_slot(row, mine=mine, free=row["owner_id"] not in alive))
-    return found
+    found = (_slot(row, runner_id, alive) for row in rows)
+    return [slot for slot in found if slot.mine or slot.desired not in ENDS or slot.forsaken]
 
 
-def _slot(row: dict[str, Any], *, mine: bool, free: bool) -> Slot:
+def _slot(row: dict[str, Any], runner_id: str, alive: Collection[str]) -> Slot:
+    desired = greater(row["of_all"], row["desired"])
+    if row["activation"] != row["current"]:
+        desired = greater(desired, Desired.STOPPED)
+    owner = row["owner_id"]
     return Slot(
         pk=row["pk"],
         workflow=row["workflow_id"],
@@ -100,38 +118,66 @@ def _slot(row: dict[str, Any], *, mine: bool, free: bool) -> Slot:
         slot=row["slot"],
         activation=row["activation"],
         version=row["version"],
-        desired=row["desired"],
+        active=row["active"],
+        desired=desired,
         state=row["state"],
         isolated=row["isolated"],
-        mine=mine,
-        free=free,
+        token=row["token"],
+        drains=desired == Desired.DRAINING,
+        mine=owner == runner_id,
+        free=owner not in alive,
     )
 
 
-def acquire(pk: int, runner_id: str, activation: int) -> int | None:
+def acquire(slot: Slot, runner_id: str) -> int | None:
     """Take a slot that no living runner owns, or that is the runner's own, with a new token.
 
-    Returns None when somebody else was faster, or it is not wanted for this activation any more.
+    Returns None when somebody else was faster, or it is not wanted any more as it was seen.
     """
     with transaction.atomic():
-        slot = LoopSlot.objects.select_for_update().filter(pk=pk, activation=activation).first()
-        if slot is None or slot.state in ENDED:
+        # The workflow first, as whoever changes what is desired does.
+        workflow = Workflow.objects.select_for_update().filter(pk=slot.workflow).first()
+        row = LoopSlot.objects.select_for_update().filter(pk=slot.pk).first()
+        if workflow is None or row is None or not _is_as_seen(slot, workflow, row):
             return None
-        if slot.owner_id not in (None, runner_id):
-            if Runner.objects.filter(pk=slot.owner_id, expires_at__gt=Now()).exists():
+        if row.owner_id not in (None, runner_id):
+            if Runner.objects.filter(pk=row.owner_id, expires_at__gt=Now()).exists():
                 return None
-        slot.owner_id = runner_id
-        slot.token += 1
-        slot.state, slot.reason = State.STARTING, ""
-        slot.save(update_fields=("owner", "token", "state", "reason", "changed_at"))
-        return slot.token
+        row.owner_id = runner_id
+        row.token += 1
+        row.state, row.reason = State.STARTING, ""
+        row.save(update_fields=("owner", "token", "state", "reason", "changed_at"))
+        return int(row.token)
 
 
-def release(pk: int, runner_id: str, activation: int, state: str, reason: str = "") -> None:
-    """Give a slot back. Its state is kept, unless a new activation has begun meanwhile."""
-    mine = LoopSlot.objects.filter(pk=pk, owner_id=runner_id)
-    mine.filter(activation=activation).update(state=state, reason=reason[:500])
-    mine.update(owner=None)
+def _is_as_seen(slot: Slot, workflow: Workflow, row: LoopSlot) -> bool:
+    if not slot.activation == row.activation == workflow.activation:
+        return False
+    if row.version != slot.version or row.state in ENDED:
+        return False
+    desired = greater(workflow.desired, row.desired)
+    # One that was seen before a drain was asked for may be a producer.
+    return desired not in ENDS and (desired != Desired.DRAINING or slot.drains)
+
+
+def release(slot: Slot, runner_id: str, state: str, reason: str = "") -> None:
+    """Give a slot back. Its state is kept, unless a new activation has begun meanwhile; what has
+    completed in a version that is not its own any more is wanted again."""
+    with transaction.atomic():
+        row = LoopSlot.objects.select_for_update().filter(pk=slot.pk, owner_id=runner_id).first()
+        if row is None:
+            return
+        if row.activation == slot.activation:
+            outdated = state == State.COMPLETED and row.version != slot.version
+            row.state, row.reason = (State.PENDING, "") if outdated else (state, reason[:500])
+        row.owner = None
+        row.save(update_fields=("state", "reason", "owner", "changed_at"))
+
+
+def settle(slot: Slot) -> None:
+    """Say of a forsaken slot that it is stopped, unless somebody has taken it meanwhile."""
+    rows = LoopSlot.objects.filter(pk=slot.pk, token=slot.token).exclude(state__in=AT_REST)
+    rows.update(state=State.STOPPED, reason="", owner=None)
 
 
 def note(runner_id: str, states: Iterable[tuple[int, str, str]]) -> None:

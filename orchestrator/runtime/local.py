@@ -22,8 +22,10 @@ import orjson
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.flow.builder import LoadedFlow
 from orchestrator.flow.loops import Loop
+from orchestrator.runtime import clock
 from orchestrator.runtime.hosts import HostProcess, end_all, start_order
 from orchestrator.runtime.placement import Placement
+from orchestrator.runtime.store_check import check_store
 from storage.codec import decode
 from storage.datastore import DataStore
 
@@ -124,9 +126,9 @@ class LocalRun:
             resume: go on where the last run of this workflow was stopped, instead of anew.
 
         Raises:
-            StoreUnavailable, StoreRefused: the server is away or too old.
+            StoreUnavailable, StoreRefused: the server is away or not fit.
         """
-        await self._store.check()
+        await check_store(self._store)
         if not resume:
             await self._store.queue.forget(self.workflow)
             self.dead_letters.unlink(missing_ok=True)
@@ -169,7 +171,7 @@ class LocalRun:
         host = await self._placement.host_for(slot.name, slot.loop.pool, isolated=isolated)
         slot.host = host
         slot.status = {}
-        host.send({"op": "renew", "until": time.monotonic() + _NEVER})
+        host.send({"op": "renew", "until": clock.now() + _NEVER})
         host.send(
             start_order(
                 slot.name,

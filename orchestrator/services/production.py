@@ -1,23 +1,28 @@
-"""What an operator wants of a workflow. Runners reconcile towards it; nothing runs here."""
+"""What an operator wants of a workflow, or of one of its loops. Runners reconcile towards it;
+nothing runs here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import QuerySet
 
-from orchestrator.exceptions import Conflict, InvalidRequest, Problem
+from orchestrator.exceptions import Conflict, InvalidRequest, NotFound
 from orchestrator.flow.builder import LoadedFlow
 from orchestrator.models import LoopSlot, Workflow, WorkflowVersion
+from orchestrator.runtime.desires import ENDS, exceeds
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import slots, upgrades
 from orchestrator.services import status as statuses
+from orchestrator.services.upgrades import Upgrade
 from orchestrator.services.workflows import find, find_version
 
 Desired = Workflow.Desired
 State = LoopSlot.State
 RESUME, BEGINNING = "resume", "beginning"
-_TERMINAL = (State.COMPLETED, State.FAILED)
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,186 +44,278 @@ def status(actor: Actor, workflow_id: str) -> dict[str, Any]:
 
 
 def start(
-    actor: Actor, workflow_id: str, *, origin: str | None = None, number: int | None = None
+    actor: Actor,
+    workflow_id: str,
+    *,
+    loop: str | None = None,
+    origin: str | None = None,
+    number: int | None = None,
 ) -> Change:
-    """Ask for a workflow to run.
+    """Ask for a workflow to run, every loop of it; or for one loop to run again.
 
     A completed workflow, or `origin="beginning"`, opens a new activation; otherwise the present one
-    goes on. Without a number the newest version is meant.
+    goes on. Without a number the newest version is meant. Where another version runs, the loops
+    that differ start again in the new one, and the others go on.
 
     Raises:
-        NotFound: there is no such workflow or version.
-        Conflict: it runs in another version, is still stopping, or the version cannot go on where
-            the present activation is.
+        NotFound: there is no such workflow, version or loop.
+        Conflict: it is to begin anew and still runs, or the version cannot go on where the present
+            activation is; of a loop: its workflow does not run.
         WorkflowInvalid: the version cannot be used any more.
+        StoreUnavailable: Redis has to be asked what a version would lose, and is away.
     """
     authorize(actor, "production.start", workflow_id)
     if origin not in (None, RESUME, BEGINNING):
         raise InvalidRequest(f"`from` is {RESUME} or {BEGINNING}")
-    flow = flow_engine().load(find_version(find(workflow_id), number).definition)
-    with transaction.atomic():
-        workflow = find(workflow_id, lock=True)
-        version = find_version(workflow, number)
-        if version.definition != flow.spec.raw:
-            raise Conflict(f"{workflow_id} was saved at the same moment; try again")
-        changed = _start(workflow, version, flow, origin)
-    return Change(status=statuses.of_workflow(workflow), changed=changed)
+    if loop is not None:
+        if origin is not None or number is not None:
+            raise InvalidRequest("a loop is started as it is: without `from` and `version`")
+        return _change(workflow_id, lambda workflow: _start_loop(workflow, loop))
+    for _ in range(_TRIES):
+        try:
+            return _try_start(workflow_id, number, origin)
+        except _Overtaken:
+            continue
+    raise Conflict(f"{workflow_id} is changed again and again at this moment; try again")
 
 
-def stop(actor: Actor, workflow_id: str) -> Change:
-    """Ask for a workflow to stop; its loops end after the iteration in hand.
+def stop(actor: Actor, workflow_id: str, *, loop: str | None = None, force: bool = False) -> Change:
+    """Ask for a workflow or one loop to stop after the iteration in hand.
+
+    Args:
+        force: do not wait for it; what was not committed runs again at the next start.
 
     Raises:
-        NotFound: there is no such workflow.
+        NotFound: there is no such workflow or loop.
     """
     authorize(actor, "production.stop", workflow_id)
-    with transaction.atomic():
-        workflow = find(workflow_id, lock=True)
-        changed = _desire(workflow, Desired.STOPPED)
-        _settle(workflow, State.STOPPED)
-    return Change(status=statuses.of_workflow(workflow), changed=changed)
+    wish = Desired.KILLED if force else Desired.STOPPED
+
+    def apply(workflow: Workflow) -> bool:
+        target = _target(workflow, loop)
+        if target.completed or not exceeds(wish, target.desired):
+            return False
+        nothing_to_end = not target.held.exists()
+        changed = target.desire(Desired.STOPPED if nothing_to_end else wish)
+        target.settle(State.STOPPED)
+        return changed
+
+    return _change(workflow_id, apply)
 
 
-def pause(actor: Actor, workflow_id: str) -> Change:
-    """Ask for a running workflow to hold still, and keep its place.
+def drain(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
+    """Ask for a workflow to stop once everything that is on its way has gone through: producers
+    stop, and loops that a queue feeds go on until nothing is left for them.
+
+    One loop that a queue feeds is drained only when whatever feeds it has stopped.
 
     Raises:
-        NotFound: there is no such workflow.
+        NotFound: there is no such workflow or loop.
         Conflict: it does not run.
     """
-    authorize(actor, "production.pause", workflow_id)
-    with transaction.atomic():
-        workflow = find(workflow_id, lock=True)
-        if workflow.desired == Desired.STOPPED or statuses.is_completed(workflow):
-            raise Conflict(f"{workflow_id} does not run")
-        changed = _desire(workflow, Desired.PAUSED)
-        _settle(workflow, State.PAUSED)
-    return Change(status=statuses.of_workflow(workflow), changed=changed)
+    authorize(actor, "production.drain", workflow_id)
+
+    def apply(workflow: Workflow) -> bool:
+        target = _target(workflow, loop)
+        target.refuse(Desired.STOPPED, Desired.KILLED, message="does not run")
+        return target.desire(Desired.DRAINING)
+
+    return _change(workflow_id, apply)
 
 
-def resume(actor: Actor, workflow_id: str) -> Change:
-    """Ask for a paused workflow to go on.
+def pause(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
+    """Ask for a running workflow or one loop to hold still, and keep its place.
 
     Raises:
-        NotFound: there is no such workflow.
+        NotFound: there is no such workflow or loop.
+        Conflict: it does not run, or it is draining.
+    """
+    authorize(actor, "production.pause", workflow_id)
+
+    def apply(workflow: Workflow) -> bool:
+        target = _target(workflow, loop)
+        target.refuse(Desired.STOPPED, Desired.KILLED, message="does not run")
+        target.refuse(Desired.DRAINING, message="is draining; start it to let it go on")
+        changed = target.desire(Desired.PAUSED)
+        target.settle(State.PAUSED)
+        return changed
+
+    return _change(workflow_id, apply)
+
+
+def resume(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
+    """Ask for a paused workflow or loop to go on.
+
+    Raises:
+        NotFound: there is no such workflow or loop.
         Conflict: it is not paused.
     """
     authorize(actor, "production.resume", workflow_id)
+
+    def apply(workflow: Workflow) -> bool:
+        target = _target(workflow, loop)
+        target.refuse(*ENDS, Desired.DRAINING, message="is not paused; start it")
+        changed = target.desire(Desired.RUNNING)
+        target.settle(_idle_state(workflow))
+        return changed
+
+    return _change(workflow_id, apply)
+
+
+def _change(workflow_id: str, apply: Callable[[Workflow], bool]) -> Change:
     with transaction.atomic():
         workflow = find(workflow_id, lock=True)
-        if workflow.desired == Desired.STOPPED or statuses.is_completed(workflow):
-            raise Conflict(f"{workflow_id} is not paused; start it")
-        changed = _desire(workflow, Desired.RUNNING)
-        _settle(workflow, State.PENDING)
+        changed = apply(workflow)
     return Change(status=statuses.of_workflow(workflow), changed=changed)
 
 
+# What a request is about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """A workflow, or one loop of it with all its slots."""
+
+    workflow: Workflow
+    loop: str | None
+    slots: QuerySet[LoopSlot]
+    held: QuerySet[LoopSlot]
+    desired: str
+    completed: bool
+
+    def refuse(self, *desires: str, message: str) -> None:
+        """Raise if this is what is desired, or if it has come to its end by itself."""
+        what = self.workflow.pk if self.loop is None else f"loop {self.loop} of {self.workflow.pk}"
+        if self.completed:
+            raise Conflict(f"{what} has completed")
+        if self.desired in desires or (self.loop is not None and self.workflow.desired in desires):
+            raise Conflict(f"{what} {message}")
+
+    def desire(self, desired: str) -> bool:
+        if self.desired == desired:
+            return False
+        if self.loop is not None:
+            self.slots.update(desired=desired)
+        else:
+            self.workflow.desired = desired
+            self.workflow.save(update_fields=["desired", "updated_at"])
+        return True
+
+    def settle(self, state: str) -> None:
+        slots.settle(self.slots, self.held, state)
+
+
+def _target(workflow: Workflow, loop: str | None) -> _Target:
+    rows, held = statuses.slots_of(workflow), statuses.held(workflow)
+    if loop is None:
+        done = statuses.is_completed(workflow)
+        return _Target(
+            workflow=workflow, loop=None, slots=rows, held=held,
+            desired=workflow.desired, completed=done,
+        )  # fmt: skip
+    rows, held = rows.filter(loop=loop), held.filter(loop=loop)
+    known = list(rows.select_for_update())
+    if not known:
+        raise NotFound(f"{workflow.pk} runs no loop {loop}")
+    done = all(slot.state == State.COMPLETED for slot in known)
+    return _Target(
+        workflow=workflow, loop=loop, slots=rows, held=held,
+        desired=known[0].desired, completed=done,
+    )  # fmt: skip
+
+
+def _idle_state(workflow: Workflow) -> str:
+    """The state of a slot that is wanted and that nobody has."""
+    return State.PAUSED if workflow.desired == Desired.PAUSED else State.PENDING
+
+
+# Starting
+
+
+def _start_loop(workflow: Workflow, loop: str) -> bool:
+    target = _target(workflow, loop)
+    if workflow.desired in (*ENDS, Desired.DRAINING) or statuses.is_completed(workflow):
+        raise Conflict(f"{workflow.pk} does not run; start it, which starts every loop")
+    if target.completed:
+        return False
+    failed = target.slots.filter(state=State.FAILED).update(state=State.PENDING, reason="")
+    changed = target.desire(Desired.RUNNING)
+    target.settle(_idle_state(workflow))
+    return changed or bool(failed)
+
+
+class _Overtaken(Exception):
+    """The workflow was changed while its versions were compared, which takes too long to keep
+    everybody waiting for."""
+
+
+def _try_start(workflow_id: str, number: int | None, origin: str | None) -> Change:
+    seen = find(workflow_id)
+    version = find_version(seen, number)
+    flow = flow_engine().load(version.definition)
+    upgrade = _upgrade(seen, flow, version, origin)
+
+    def apply(workflow: Workflow) -> bool:
+        if find_version(workflow, number).pk != version.pk:
+            raise _Overtaken
+        if (workflow.active_version_id, workflow.activation) != (
+            seen.active_version_id,
+            seen.activation,
+        ):
+            raise _Overtaken
+        return _start(workflow, version, flow, upgrade, origin)
+
+    return _change(workflow_id, apply)
+
+
+def _upgrade(
+    workflow: Workflow, flow: LoadedFlow, version: WorkflowVersion, origin: str | None
+) -> Upgrade | None:
+    """Return what the version changes in the present activation; None when it begins anew."""
+    before = workflow.active_version
+    if before is None or _begins_anew(workflow, origin):
+        return None
+    same = before.digest == version.digest
+    loaded = flow if same else flow_engine().load(before.definition)
+    upgrade = upgrades.compare(loaded, flow, version.number)
+    if not same:
+        upgrades.refuse_losses(upgrade, workflow)
+    return upgrade
+
+
+def _begins_anew(workflow: Workflow, origin: str | None) -> bool:
+    return origin == BEGINNING or workflow.activation == 0 or statuses.is_completed(workflow)
+
+
 def _start(
-    workflow: Workflow, version: WorkflowVersion, flow: LoadedFlow, origin: str | None
+    workflow: Workflow,
+    version: WorkflowVersion,
+    flow: LoadedFlow,
+    upgrade: Upgrade | None,
+    origin: str | None,
 ) -> bool:
     completed = statuses.is_completed(workflow)
-    if workflow.desired != Desired.STOPPED and not completed:
-        return _start_running(workflow, version, origin)
     if completed and origin == RESUME:
         raise Conflict(f"{workflow.pk} has completed; there is nothing to resume")
-    fresh = completed or origin == BEGINNING or workflow.activation == 0
-    before = workflow.active_version
-    changed_version = before is None or before.digest != version.digest
-    if fresh or changed_version:
-        _refuse_while_stopping(workflow)
-    if before is not None and changed_version and not fresh:
-        _refuse_lost_places(flow_engine().load(before.definition), flow, version)
+    fresh = _begins_anew(workflow, origin)
+    if fresh:
+        _refuse_while_running(workflow, completed=completed)
+    if fresh != (upgrade is None):
+        raise _Overtaken
+    if upgrade is not None:
+        upgrades.refuse_unheard(upgrade, workflow)
+    loops = flow.analyzer.loops()
+    changed = frozenset(loop.id for loop in loops) if upgrade is None else upgrade.changed
+    news = workflow.desired != Desired.RUNNING
     workflow.activation += fresh
     workflow.active_version = version
     workflow.desired = Desired.RUNNING
     workflow.save()
-    _prepare_slots(workflow, flow, anew=fresh or changed_version)
-    return True
+    return slots.prepare(workflow, loops, changed) or news
 
 
-def _start_running(workflow: Workflow, version: WorkflowVersion, origin: str | None) -> bool:
-    """Answer a start of what is running or paused already."""
-    active = workflow.active_version
-    if active is None or active.digest != version.digest:
-        number = active.number if active else 0
-        raise Conflict(
-            f"{workflow.pk} runs in version {number}; stop it before version {version.number}"
-        )
-    if origin == BEGINNING:
+def _refuse_while_running(workflow: Workflow, *, completed: bool) -> None:
+    if workflow.desired not in ENDS and not completed and workflow.activation:
         raise Conflict(f"{workflow.pk} runs; stop it before it can start from the beginning")
-    changed = _desire(workflow, Desired.RUNNING)
-    failed = statuses.slots_of(workflow).filter(state=State.FAILED)
-    changed = bool(failed.update(state=State.PENDING, reason="")) or changed
-    _settle(workflow, State.PENDING)
-    return changed
-
-
-def _refuse_while_stopping(workflow: Workflow) -> None:
     if statuses.held(workflow).exists():
         raise Conflict(f"{workflow.pk} is still stopping; try again")
-
-
-def _refuse_lost_places(before: LoadedFlow, after: LoadedFlow, version: WorkflowVersion) -> None:
-    """Refuse a version that would silently skip a cursor, a state or the items of a queue."""
-    lost = _places(before) - _places(after)
-    if lost:
-        problems = tuple(Problem(f"nodes.{name}", f"its {kind} is kept") for kind, name in lost)
-        raise Conflict(
-            f"version {version.number} lacks what the present activation goes on with; "
-            f"start it with `from: {BEGINNING}`, or start the version before",
-            problems=problems,
-        )
-
-
-def _places(flow: LoadedFlow) -> set[tuple[str, str]]:
-    states = {("state", f"{n.id} ({n.type})") for n in flow.graph.nodes.values() if n.node.stateful}
-    return states | {("queue", loop.reads) for loop in flow.analyzer.loops() if loop.reads}
-
-
-def _prepare_slots(workflow: Workflow, flow: LoadedFlow, *, anew: bool) -> None:
-    """Make a row per loop and replica. Rows are never removed, so that a token never falls back:
-    the row of a loop that is gone has activation 0."""
-    wanted = {(loop.id, n) for loop in flow.analyzer.loops() for n in range(loop.replicas)}
-    present = {(s.loop, s.slot): s for s in workflow.slots.select_for_update()}
-    held = set(statuses.held(workflow).values_list("pk", flat=True))
-    for place, slot in present.items():
-        if place in wanted and slot.pk in held:
-            continue  # its runner sees that it is wanted again before it has let go
-        if place in wanted:
-            _reset(slot, workflow.activation, anew=anew)
-        else:
-            slot.activation = 0
-    LoopSlot.objects.bulk_update(
-        present.values(), ["activation", "state", "reason", "isolated"], batch_size=100
-    )
-    LoopSlot.objects.bulk_create(
-        LoopSlot(workflow=workflow, loop=loop, slot=n, activation=workflow.activation)
-        for loop, n in sorted(wanted - present.keys())
-    )
-
-
-def _reset(slot: LoopSlot, activation: int, *, anew: bool) -> None:
-    same = slot.activation == activation
-    if anew:
-        slot.isolated = False
-    if same and slot.state == State.COMPLETED:
-        return  # its completion mark holds for the whole activation
-    slot.activation = activation
-    slot.state, slot.reason = State.PENDING, ""
-
-
-def _desire(workflow: Workflow, desired: str) -> bool:
-    if workflow.desired == desired:
-        return False
-    workflow.desired = desired
-    workflow.save(update_fields=["desired", "updated_at"])
-    return True
-
-
-def _settle(workflow: Workflow, state: str) -> None:
-    """Give the slots that nobody holds the state at once; a runner does it for its own."""
-    idle = statuses.slots_of(workflow).exclude(state__in=_TERMINAL)
-    held = statuses.held(workflow).values("pk")
-    idle.exclude(pk__in=held).exclude(state=state).update(
-        state=state, reason="", changed_at=timezone.now()
-    )

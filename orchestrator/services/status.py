@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from orchestrator.exceptions import OrchestratorError, StoreUnavailable
 from orchestrator.models import LoopSlot, Workflow
+from orchestrator.runtime.desires import ENDS
 from orchestrator.runtime.leases import living
 from orchestrator.services.stores import with_store
 from storage.codec import decode
@@ -18,6 +19,7 @@ from storage.datastore import DataStore
 
 logger = logging.getLogger(__name__)
 State = LoopSlot.State
+Desired = Workflow.Desired
 Live = Mapping[str, bytes]
 _ENDED = (State.STOPPED, State.COMPLETED, State.FAILED)
 _IN_HANDS = (State.STARTING, State.RUNNING, State.BLOCKED, State.DRAINING)
@@ -109,6 +111,7 @@ def _loop(slot: LoopSlot, body: bytes | None, *, owned: bool) -> dict[str, Any]:
     return {
         "loop": slot.loop,
         "slot": slot.slot,
+        "desired": slot.desired,
         "state": str(state),
         "reason": reason,
         "runner": slot.owner_id if owned else None,
@@ -132,15 +135,32 @@ def _summary(desired: str, loops: Sequence[dict[str, Any]], *, waiting: bool) ->
     states = {loop["state"] for loop in loops}
     if states == {State.COMPLETED}:
         return "completed", ""
-    if desired == Workflow.Desired.PAUSED:
+    if desired == Desired.PAUSED:
         return "paused", ""
-    if desired == Workflow.Desired.STOPPED:
+    ended = all(loop["state"] in _ENDED for loop in loops)
+    if desired in ENDS or (desired == Desired.DRAINING and ended):
         working = any(loop["runner"] and loop["state"] not in _ENDED for loop in loops)
         return ("stopping" if working else "stopped"), ""
     if State.FAILED in states:
         return "failed", _reason(loops, State.FAILED)
+    if all(_is_settled(loop) for loop in loops):
+        return ("paused" if State.PAUSED in states else "stopped"), ""
+    if desired == Desired.DRAINING:
+        return "draining", WAITING if waiting else ""
+    return _progress([loop for loop in loops if not _is_settled(loop)], waiting=waiting)
+
+
+def _is_settled(loop: dict[str, Any]) -> bool:
+    """Whether a loop has completed, or holds still because that is desired of it alone."""
+    if loop["desired"] == Desired.PAUSED:
+        return loop["state"] in (State.PAUSED, *_ENDED)
+    return loop["state"] == State.COMPLETED or (loop["desired"] in ENDS and loop["state"] in _ENDED)
+
+
+def _progress(loops: Sequence[dict[str, Any]], *, waiting: bool) -> tuple[str, str]:
     if waiting:
         return "starting", WAITING
+    states = {loop["state"] for loop in loops}
     for state in (State.DEGRADED, State.BLOCKED):
         if state in states:
             return str(state), _reason(loops, state)

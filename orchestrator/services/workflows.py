@@ -10,6 +10,7 @@ from nodes.contract import Json
 from orchestrator.exceptions import Conflict, InvalidRequest, NotFound
 from orchestrator.flow.schema import digest
 from orchestrator.models import Workflow, WorkflowVersion
+from orchestrator.runtime.desires import ENDS
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
 from orchestrator.services.status import held, is_completed
@@ -143,7 +144,7 @@ def _is_active(workflow: Workflow) -> bool:
     """Whether a runner works on it or would begin to."""
     if held(workflow).exists():
         return True
-    return workflow.desired != Workflow.Desired.STOPPED and not is_completed(workflow)
+    return workflow.desired not in ENDS and not is_completed(workflow)
 
 
 def _free_id(name: str) -> str:

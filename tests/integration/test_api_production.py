@@ -68,22 +68,6 @@ def test_starting_what_runs_in_the_same_version_is_fine(operator, runner):
     assert states() == {"1": "running", "3": "running"}
 
 
-def test_another_version_is_a_conflict_while_it_runs(operator, hello_loops):
-    operator.post("/prod/start", ID)
-    hello_loops["nodes"][0]["data"]["form"]["stop"] = 6
-    workflows.save(SYSTEM, "hello-loops", hello_loops)
-    assert operator.post("/prod/start", ID).status_code == 409
-    assert operator.post("/prod/start", {**ID, "version": 2}).status_code == 409
-    assert operator.post("/prod/start", {**ID, "version": 1}).status_code == 200
-
-
-def test_a_node_that_was_moved_makes_no_other_version(operator, hello_loops):
-    operator.post("/prod/start", ID)
-    hello_loops["nodes"][0]["position"] = {"x": 1, "y": 1}
-    workflows.save(SYSTEM, "hello-loops", hello_loops)
-    assert operator.post("/prod/start", ID).status_code == 200
-
-
 def test_beginning_anew_is_a_conflict_while_it_runs(operator):
     operator.post("/prod/start", ID)
     assert operator.post("/prod/start", {**ID, "from": "beginning"}).status_code == 409
@@ -208,7 +192,7 @@ def test_replicas_make_slots(api, hello_loops):
 
 
 def test_what_is_not_there(operator):
-    for path in ("start", "stop", "pause", "resume"):
+    for path in ("start", "stop", "pause", "resume", "drain"):
         assert operator.post(f"/prod/{path}", {"workflow_id": "nothing"}).status_code == 404
     assert operator.get("/prod/status/nothing").status_code == 404
     assert operator.post("/prod/start", {**ID, "version": 9}).status_code == 404

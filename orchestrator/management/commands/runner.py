@@ -29,6 +29,7 @@ async def _serve() -> None:
     def on_signal() -> None:
         nonlocal asked
         if asked:
+            supervisor.kill()
             os._exit(130)
         asked = True
         supervisor.stop()
