@@ -4,19 +4,28 @@ from typing import Any
 
 from rest_framework import serializers
 
-from orchestrator.models import DeadLetter, Workflow, WorkflowVersion
+from orchestrator.models import Workflow, WorkflowVersion
 
 MAX_INTEGER = 2**31 - 1
 
 
 class ProductionRequest(serializers.Serializer):
-    """The body of `/prod/stop`, `/prod/pause` and `/prod/resume`."""
+    """The body of `/prod/pause`, `/prod/resume` and `/prod/drain`: of one loop, or of all."""
 
     workflow_id = serializers.SlugField(max_length=64)
+    loop = serializers.CharField(
+        max_length=200, trim_whitespace=False, required=False, allow_null=True, default=None
+    )
+
+
+class StopRequest(ProductionRequest):
+    """The body of `/prod/stop`. `force` gives up the item in hand, which runs again later."""
+
+    force = serializers.BooleanField(required=False, default=False)
 
 
 class StartRequest(ProductionRequest):
-    """The body of `/prod/start`. Without a version the newest is started."""
+    """The body of `/prod/start`. Without a version the newest is started; `loop` stands alone."""
 
     version = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, allow_null=True, default=None
@@ -42,6 +51,7 @@ class NodeCounters(serializers.Serializer):
 class LoopStatus(serializers.Serializer):
     loop = serializers.CharField()
     slot = serializers.IntegerField()
+    desired = serializers.CharField()
     state = serializers.CharField()
     reason = serializers.CharField()
     runner = serializers.CharField(allow_null=True)
@@ -109,46 +119,6 @@ class VersionDetail(VersionRow):
         fields = ("id", "name", *VersionRow.Meta.fields, "definition")
 
 
-class DeadLetterFilterSerializer(serializers.Serializer):
-    workflow_id = serializers.SlugField(max_length=64, required=False)
-    node_id = serializers.CharField(max_length=200, required=False)
-    loop = serializers.CharField(max_length=200, required=False)
-    reason = serializers.CharField(max_length=32, required=False)
-    error_type = serializers.CharField(max_length=200, required=False)
-    activation = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER, required=False)
-
-
-class DeadLetterRow(serializers.ModelSerializer):
-    """A dead letter in a list."""
-
-    workflow_id = serializers.CharField()
-
-    class Meta:
-        model = DeadLetter
-        fields = (
-            "id",
-            "workflow_id",
-            "version",
-            "activation",
-            "loop",
-            "node_id",
-            "node_type",
-            "item_id",
-            "reason",
-            "error_type",
-            "message",
-            "deliveries",
-            "dead_at",
-        )
-
-
-class DeadLetterDetail(DeadLetterRow):
-    """A dead letter with what is needed to debug it."""
-
-    class Meta(DeadLetterRow.Meta):
-        fields = (*DeadLetterRow.Meta.fields, "trace", "item", "node_input")
-
-
 class JsonObject(serializers.JSONField):
     """A JSON object; lists and plain values are refused."""
 
@@ -158,6 +128,18 @@ class JsonObject(serializers.JSONField):
         if not isinstance(data, dict):
             self.fail("not_an_object")
         return data
+
+
+class Strict(serializers.Serializer):
+    """Refuses what it does not know: a misspelt restriction must not stand for none."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else ()
+        if unknown:
+            raise serializers.ValidationError(
+                {str(name)[:100]: ["There is no such field."] for name in unknown[:20]}
+            )
+        return super().to_internal_value(data)
 
 
 class SessionSerializer(serializers.Serializer):

@@ -16,6 +16,7 @@ from orchestrator.api import (
     nodes,
     pages,
     production,
+    queues,
     schema,
     workflows,
 )
@@ -24,6 +25,7 @@ __all__ = ["schema", "urlpatterns"]
 
 SLUG = r"[-a-zA-Z0-9_]+"
 NUMBER = r"[0-9]{1,15}"
+QUEUE = rf"queues/(?P<workflow_id>{SLUG})/(?P<queue>[^/]+)"
 
 
 def route(pattern: str, view: Any, name: str) -> URLPattern:
@@ -37,6 +39,7 @@ urlpatterns = [
     route("prod/stop", production.StopView.as_view(), "stop"),
     route("prod/pause", production.PauseView.as_view(), "pause"),
     route("prod/resume", production.ResumeView.as_view(), "resume"),
+    route("prod/drain", production.DrainView.as_view(), "drain"),
     route(f"prod/status/(?P<workflow_id>{SLUG})", production.StatusView.as_view(), "status"),
     route("dev/execute", bench.execute, "execute"),
     route(
@@ -58,12 +61,28 @@ urlpatterns = [
     ),
     route("nodes", nodes.NodesView.as_view(), "nodes"),
     route(f"nodes/(?P<node_type>{SLUG})/form", nodes.NodeFormView.as_view(), "node-form"),
+    route("queues", queues.QueuesView.as_view(), "queues"),
+    route(QUEUE, queues.QueueView.as_view(), "queue"),
+    route(f"{QUEUE}/items", queues.ItemsView.as_view(), "queue-items"),
+    route(f"{QUEUE}/purge", queues.PurgeView.as_view(), "queue-purge"),
     route("dead-letters", dead_letters.DeadLettersView.as_view(), "dead-letters"),
     route(
         f"dead-letters/(?P<dead_letter_id>{NUMBER})",
         dead_letters.DeadLetterView.as_view(),
         "dead-letter",
     ),
+    route(
+        f"dead-letters/(?P<dead_letter_id>{NUMBER})/replay",
+        dead_letters.ReplayView.as_view(),
+        "dead-letter-replay",
+    ),
+    route(
+        f"dead-letters/(?P<dead_letter_id>{NUMBER})/discard",
+        dead_letters.DiscardView.as_view(),
+        "dead-letter-discard",
+    ),
+    route("dead-letters/replay", dead_letters.BulkReplayView.as_view(), "dead-letters-replay"),
+    route("dead-letters/discard", dead_letters.BulkDiscardView.as_view(), "dead-letters-discard"),
     route(f"studio/(?P<workflow_id>{SLUG})", pages.workflow, "studio"),
     route("schema", schema.SchemaView.as_view(), "schema"),
     route("docs", login_required(SpectacularSwaggerView.as_view(url_name="schema")), "docs"),

@@ -100,7 +100,7 @@ class OptionsShape(Shape):
     retry: RetryShape | None = None
     max_in_flight: int = Field(default=DEFAULT_OPTIONS.max_in_flight, ge=1, le=10_000)
     replicas: int = Field(default=DEFAULT_OPTIONS.replicas, ge=1, le=100)
-    max_deliveries: int = Field(default=DEFAULT_OPTIONS.max_deliveries, ge=1, le=100)
+    max_deliveries: int = Field(default=DEFAULT_OPTIONS.max_deliveries, ge=2, le=100)
     queue_name: Annotated[str, Field(pattern=QUEUE_NAME)] | None = None
     max_length: int = Field(default=DEFAULT_OPTIONS.max_length, ge=1, le=1_000_000)
     max_bytes: int = Field(default=DEFAULT_OPTIONS.max_bytes, ge=1024, le=64 * 1024**3)

@@ -53,6 +53,9 @@ def test_actions_call_the_services(staff):
     assert Workflow.objects.get().desired == "running" and LoopSlot.objects.count() == 2
     assert ask(staff, "pause") == "hello-loops: paused"
     assert ask(staff, "resume") == "hello-loops: starting"
+    assert ask(staff, "drain") == "hello-loops: draining"
+    assert ask(staff, "force_stop") == "hello-loops: stopped"
+    assert ask(staff, "start") == "hello-loops: starting"
     assert ask(staff, "stop") == "hello-loops: stopped"
     assert ask(staff, "pause") == "hello-loops: hello-loops does not run"
 

@@ -22,6 +22,7 @@ ROUTES = {
     "^prod/stop/?$": API,
     "^prod/pause/?$": API,
     "^prod/resume/?$": API,
+    "^prod/drain/?$": API,
     "^prod/status/(?P<workflow_id>[-a-zA-Z0-9_]+)/?$": API,
     "^dev/execute/?$": API,
     "^dev/cache/(?P<workflow_id>[-a-zA-Z0-9_]+)/(?P<node_id>[^/]+)/?$": API,
@@ -31,8 +32,16 @@ ROUTES = {
     "^workflows/(?P<workflow_id>[-a-zA-Z0-9_]+)/versions/(?P<number>[0-9]{1,15})/?$": API,
     "^nodes/?$": API,
     "^nodes/(?P<node_type>[-a-zA-Z0-9_]+)/form/?$": API,
+    "^queues/?$": API,
+    "^queues/(?P<workflow_id>[-a-zA-Z0-9_]+)/(?P<queue>[^/]+)/?$": API,
+    "^queues/(?P<workflow_id>[-a-zA-Z0-9_]+)/(?P<queue>[^/]+)/items/?$": API,
+    "^queues/(?P<workflow_id>[-a-zA-Z0-9_]+)/(?P<queue>[^/]+)/purge/?$": API,
     "^dead-letters/?$": API,
     "^dead-letters/(?P<dead_letter_id>[0-9]{1,15})/?$": API,
+    "^dead-letters/(?P<dead_letter_id>[0-9]{1,15})/replay/?$": API,
+    "^dead-letters/(?P<dead_letter_id>[0-9]{1,15})/discard/?$": API,
+    "^dead-letters/replay/?$": API,
+    "^dead-letters/discard/?$": API,
     "^studio/(?P<workflow_id>[-a-zA-Z0-9_]+)/?$": LOGIN,
     "^schema/?$": API,
     "^docs/?$": LOGIN,
@@ -58,6 +67,7 @@ def path_of(route):
         "(?P<workflow_id>[-a-zA-Z0-9_]+)": "some-workflow",
         "(?P<node_type>[-a-zA-Z0-9_]+)": "counter",
         "(?P<node_id>[^/]+)": "1",
+        "(?P<queue>[^/]+)": "some-queue",
         "(?P<number>[0-9]{1,15})": "1",
         "(?P<dead_letter_id>[0-9]{1,15})": "1",
     }.items():
@@ -138,6 +148,11 @@ def test_logging_out_needs_the_csrf_token(make_user):
         (None, "get", "/readyz", False),
         (None, "get", "/nodes/", False),
         (None, "get", "/dead-letters/", False),
+        (None, "get", "/queues/", False),
+        (None, "get", "/queues/x/q/items", False),
+        ("viewer", "get", "/queues/x/q/items", True),
+        ("viewer", "post", "/queues/x/q/purge", False),
+        ("operator", "post", "/queues/x/q/purge", True),
         ("viewer", "get", "/workflows/", True),
         ("viewer", "post", "/workflows/", False),
         ("viewer", "put", "/workflows/x/", False),
@@ -154,7 +169,7 @@ def test_logging_out_needs_the_csrf_token(make_user):
     ],
 )
 def test_a_role_decides(api, role, method, path, allowed):
-    body = {"workflow_id": "x", "data": {}} if method in ("post", "put") else None
+    body = {"workflow_id": "x", "data": {}, "confirm": "q"} if method in ("post", "put") else None
     answer = getattr(api(role), method)(path, body)
     assert (answer.status_code != 403) is allowed
 

@@ -8,6 +8,7 @@ import pytest
 from orchestrator.runtime.server_binary import find_server
 from tests.local_runs import ROOT, LocalRuns
 from tests.redis_server import RedisServer
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,21 @@ def test_nothing_is_started_on_it(runs, command):
     assert done.returncode == 1
     assert "appendonly is no, set yes" in done.stderr
     assert "ALLOW_UNSAFE_STORE=1" in done.stderr
+
+
+def test_a_server_that_was_away_at_the_start_is_refused_when_it_comes(tmp_path, redis_server):
+    server = RedisServer(find_server().path, "--appendonly", "no")
+    runs = LocalRuns(tmp_path, server.url)
+    assert manage(runs, "migrate").returncode == 0
+    runner = runs.start("runner")
+    try:
+        eventually(lambda: "Redis is away" in runs.told)
+        server.start()
+        assert runner.wait(30) == 1
+    finally:
+        runner.kill()
+        server.stop()
+    assert "appendonly is no, set yes" in runs.told
 
 
 def test_an_operator_may_allow_it_and_is_warned(runs):

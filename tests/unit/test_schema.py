@@ -186,7 +186,7 @@ def test_reports_everything_at_once():
         {"queue_name": "q\n"},
         {"queue_name": "x" * 101},
         {"max_length": 0},
-        {"max_deliveries": 0},
+        {"max_deliveries": 1},
         {"max_bytes": 1},
         {"retry": {"retry_on": "OSError"}},
         {"retry": {"give_up_on": ["not a name"]}},

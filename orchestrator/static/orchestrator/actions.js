@@ -1,4 +1,4 @@
-// Start, pause, resume and stop.
+// Start, pause, resume, drain, stop, and a stop that is forced.
 
 import { address, request } from "./api.js";
 import { ask, el, notify } from "./dom.js";
@@ -6,7 +6,16 @@ import { actions } from "./status.js";
 
 const OPERATORS = ["operator", "editor", "admin"];
 const mayOperate = OPERATORS.includes(document.body.dataset.role);
-const LABELS = { start: "Start", pause: "Pause", resume: "Resume", stop: "Stop" };
+const LABELS = {
+  start: "Start",
+  pause: "Pause",
+  resume: "Resume",
+  drain: "Drain",
+  stop: "Stop",
+  force: "Force stop",
+};
+const STYLES = { start: "primary", resume: "primary", stop: "quiet danger", force: "quiet danger" };
+const FORCED = { force: ["stop", { force: true }] };
 
 const asksFirst = {
   stop: (status) =>
@@ -14,6 +23,12 @@ const asksFirst = {
       `Stop ${status.name}?`,
       "Its loops end after the iteration in hand. Start goes on where it stopped.",
       "Stop",
+    ),
+  force: (status) =>
+    ask(
+      `Force ${status.name} to stop?`,
+      "The items in hand are given up now, and run again at the next start.",
+      "Force stop",
     ),
 };
 
@@ -24,7 +39,7 @@ export class ActionButtons {
     this.buttons = {};
     this.root = el("div", { class: "buttons" });
     for (const [name, label] of Object.entries(mayOperate ? LABELS : {})) {
-      const style = { start: "primary", resume: "primary", stop: "quiet danger", pause: "quiet" }[name];
+      const style = STYLES[name] ?? "quiet";
       this.buttons[name] = el("button", { type: "button", class: style, hidden: true, click: () => this._do(name) }, label);
       this.root.append(this.buttons[name]);
     }
@@ -56,7 +71,8 @@ export class ActionButtons {
     this.busy = true;
     this.update(this.status, true);
     try {
-      const status = await request("POST", address("prod", name), { workflow_id });
+      const [path, options] = FORCED[name] ?? [name, {}];
+      const status = await request("POST", address("prod", path), { workflow_id, ...options });
       this.busy = false;
       this.changed(status);
       this._keepFocus();

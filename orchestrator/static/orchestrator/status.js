@@ -33,10 +33,11 @@ export function totals({ loops }) {
 
 /** What an operator may ask for, the likeliest first. */
 export function actions({ status, desired }) {
-  if (status === "stopping") return [];
-  if (status === "completed" || desired === "stopped") return ["start"];
+  if (status === "stopping") return desired === "killed" ? [] : ["force"];
+  if (["completed", "stopped"].includes(status)) return ["start"];
   if (status === "failed") return ["start", "stop"];
-  return [desired === "paused" ? "resume" : "pause", "stop"];
+  if (desired === "draining") return ["stop"];
+  return desired === "paused" ? ["resume", "stop"] : ["pause", "drain", "stop"];
 }
 
 /** Bring a status up to date; false when only the whole state will do. */
@@ -47,6 +48,7 @@ export function apply(status, event) {
     Object.assign(loop, { iterations, failures, in_flight, nodes });
     return true;
   }
+  if (event.type === "queue_stats") return true; // no status tells of queues
   // Whatever changes the word of a loop may change the word of the workflow.
   return event.type.startsWith("node_") && Boolean(loop);
 }
