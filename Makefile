@@ -5,6 +5,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto --dist loadfile
+N ?= 2000
 
 # Candidates: the first that runs and is new enough is taken (a pyenv shim may exist and fail).
 PYTHON ?= python3.13 python3.12 python3.11 python3
@@ -39,9 +40,10 @@ check: venv-dev ## style, types, layers, migrations
 
 bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/chain.py
+	$(BIN)/python bench/hop.py
 
-faults: venv-dev ## the tests that kill, pause or cut off processes
-	$(BIN)/pytest -m fault
+faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
+	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults -m fault -n 2
 
 clean: ## what was built; the data folder stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -3,14 +3,19 @@
 A test talks to it over HTTP only, and does to its processes what faults do.
 """
 
+import atexit
 import contextlib
+import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -36,8 +41,23 @@ class RunnerProcess:
         servers = children_of(self.pid)
         return [pid for server in servers for pid in children_of(server)]
 
+    def tree(self) -> list[int]:
+        """Return the pid of the runner and of all below it."""
+        return [self.pid, *descendants_of(self.pid)]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the runner and to all below it, the runner first."""
+        for pid in self.tree():
+            send(pid, number)
+
     def kill(self) -> None:
+        """End the supervisor alone."""
         self.process.kill()
+        self.process.wait()
+
+    def kill_all(self) -> None:
+        """End the supervisor and all below it at once."""
+        self.send(signal.SIGKILL)
         self.process.wait()
 
     def drain(self) -> int:
@@ -51,41 +71,36 @@ class Deployment:
         self.redis = RedisServer(find_server().path, durable=True)
         self.redis.start()
         self.environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "DATA_DIR": str(folder),
+            **_environment(folder),
             "REDIS_URL": self.redis.url,
             "LEASE_TTL": str(lease_ttl),
             "TEST_BLOCK_LIMIT": str(block_limit),
-            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+            "TEST_FOLDER": str(folder),
         }
+        port = self.environment["PORT"] = str(_free_port())
+        self.url = f"http://127.0.0.1:{port}"
         self.runners: list[RunnerProcess] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.manage("migrate", "-v0")
-        self.manage("createsuperuser", "--noinput", f"--username={USER}", "--email=")
-        token = self.manage("create_token", USER).split()[-1]
-        self.url = self._start_web()
+        self.token = self._prepare()
+        self.start_web()
         self.client = httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30
+            base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30
         )
-        self.token = token
+
+    def _prepare(self) -> str:
+        """Make the database with its account, and return the token."""
+        if "DATABASE_URL" in self.environment:  # a database that deployments share
+            return _set_up(self.environment)
+        database, token = _template()
+        shutil.copyfile(database, self.folder / database.name)
+        return token
 
     def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return _manage(self.environment, *arguments)
 
-    def _start_web(self) -> str:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-        self._spawn("web", "-m", "uvicorn", "config.asgi:application", "--port", str(port))
-        url = f"http://127.0.0.1:{port}"
-        eventually(lambda: _answers(url), 30)
-        return url
+    def start_web(self) -> None:
+        self.web = self._spawn("web", "-m", "orchestrator.runtime.web")
+        eventually(lambda: _answers(self.url), 30)
 
     def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -109,6 +124,15 @@ class Deployment:
         answer = self.client.post("/workflows/", json=workflow)
         assert answer.status_code == 201, answer.text
         return answer.json()["id"]
+
+    def tokens(self, workflow_id: str) -> dict[str, int]:
+        """Return the token of each slot, by `loop/slot`, from the database."""
+        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database:
+            rows = database.execute(
+                "SELECT loop, slot, token FROM orchestrator_loopslot WHERE workflow_id = ?",
+                (workflow_id,),
+            )
+            return {f"{loop}/{slot}": token for loop, slot, token in rows}
 
     def break_definition(self, workflow_id: str, before: str, after: str) -> None:
         """Change a text in what is stored of a workflow, as no request could."""
@@ -151,7 +175,9 @@ class Deployment:
         return [json.loads(text) for text in whole.splitlines()]
 
     def dead_letters(self, workflow_id: str) -> list[dict]:
-        answer = self.client.get("/dead-letters/", params={"workflow_id": workflow_id})
+        """Return the newest 200 dead letters, whole."""
+        params = {"workflow_id": workflow_id, "limit": 200}
+        answer = self.client.get("/dead-letters/", params=params)
         assert answer.status_code == 200, answer.text
         found = [row["id"] for row in answer.json()["results"]]
         return [self.client.get(f"/dead-letters/{number}/").json() for number in found]
@@ -166,9 +192,47 @@ class Deployment:
             except subprocess.TimeoutExpired:
                 process.kill()
             for pid in tree:
-                _kill(pid)
+                send(pid, signal.SIGKILL)
             process.wait()
         self.redis.stop()
+
+
+@functools.cache
+def _template() -> tuple[Path, str]:
+    """Make one database for every deployment of this test process; return it and its token."""
+    folder = Path(tempfile.mkdtemp(prefix="orchestrator-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / "db.sqlite3", _set_up(_environment(folder))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DATA_DIR": str(folder),
+        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+    }
+
+
+def _set_up(environment: Mapping[str, str]) -> str:
+    _manage(environment, "migrate", "-v0")
+    _manage(environment, "createsuperuser", "--noinput", f"--username={USER}", "--email=")
+    return _manage(environment, "create_token", USER).split()[-1]
+
+
+def _manage(environment: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def children_of(pid: int) -> list[int]:
@@ -188,11 +252,10 @@ def _parent(entry: Path) -> int:
         return 0
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _answers(url: str) -> bool:

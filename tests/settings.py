@@ -26,4 +26,5 @@ ORCHESTRATOR = {
     **ORCHESTRATOR,  # noqa: F405
     "NODE_PACKAGES": ["tests.nodes"],
     "BLOCK_LIMIT": float(os.environ.get("TEST_BLOCK_LIMIT", 60)),
+    "CHECKPOINT_PERIOD": float(os.environ.get("TEST_CHECKPOINT_PERIOD", 5)),
 }

@@ -1,11 +1,53 @@
+"""Fixtures of the fault tests, and the table that they fill.
+
+FAULT_ITEMS is how many items each row moves, FAULT_SEED repeats a run, FAULT_TABLE names a file
+that gets the table as well.
+"""
+
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.deployment import Deployment
+from tests.faults.nemesis import SEED, Nemesis
+from tests.faults.table import PROPERTY, Row, render
 
 
 @pytest.fixture
-def deployment(tmp_path, redis_server):
-    """A deployment of its own; `redis_server` only says whether there is a server at all."""
-    deployed = Deployment(tmp_path)
+def deployment(tmp_path, redis_server, request):
+    """A deployment of its own, with the options that a test gives it as parameter.
+
+    `redis_server` only says whether there is a server at all.
+    """
+    deployed = Deployment(tmp_path, **getattr(request, "param", {}))
     yield deployed
     deployed.close()
+
+
+@pytest.fixture
+def nemesis(deployment, request):
+    return Nemesis(deployment, request.node.name)
+
+
+@pytest.fixture
+def row(request):
+    return Row(request)
+
+
+def pytest_terminal_summary(terminalreporter):
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    rows = [
+        value
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == PROPERTY
+    ]
+    if not rows:
+        return
+    table = render(rows)
+    terminalreporter.section(f"faults, FAULT_SEED={SEED}")
+    terminalreporter.write_line(table)
+    if path := os.environ.get("FAULT_TABLE"):
+        Path(path).write_text(f"{table}\n")

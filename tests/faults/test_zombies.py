@@ -13,24 +13,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.fault
 
 
-def test_a_runner_that_was_held_up_writes_nothing_that_another_has_written(deployment):
-    deployment.start_runner()
-    workflow = deployment.create(chain(delay(0.1), name="Held up", stop=40))
-    deployment.post("/prod/start", workflow)
-    eventually(lambda: len(deployment.rows("out.jsonl")) > 5)
-    holder = deployment.holder(workflow, "source")
-    tree = [holder.pid, *descendants_of(holder.pid)]
-    deployment.start_runner()
-    for pid in tree:
-        os.kill(pid, signal.SIGSTOP)
-    before = len(deployment.rows("out.jsonl"))
-    eventually(lambda: len(deployment.rows("out.jsonl")) > before + 10)
-    for pid in reversed(tree):
-        os.kill(pid, signal.SIGCONT)
-    deployment.wait_for(workflow, "completed")
-    assert [row["value"] for row in deployment.rows("out.jsonl")] == list(range(40))
-
-
 def test_what_ended_just_before_its_host_keeps_no_other_loop_down(deployment):
     runner = deployment.start_runner()
     short = deployment.create(chain(delay(0.05), name="Short", stop=40, path="short.jsonl"))

@@ -2,8 +2,10 @@ from django import forms
 
 from forms.base import BaseForm
 
+ACTIONS = ("wait", "block", "hold", "spin", "exit", "kill", "raise")
+
 
 class FaultyForm(BaseForm):
     value = forms.IntegerField()
-    action = forms.ChoiceField(choices=[(a, a) for a in ("block", "spin", "exit", "kill", "raise")])
+    action = forms.ChoiceField(choices=[(a, a) for a in ACTIONS])
     seconds = forms.FloatField(required=False, initial=5)
