@@ -19,7 +19,8 @@ from nodes.base import BlockingNode, ProducerNode
 from nodes.contract import ExecutionCompleted, NodeConfig, NodeOutput
 from nodes.tools import ToolRegistry
 from orchestrator.execution.context import Scope
-from orchestrator.execution.runner import FlowRunner, LoopJob
+from orchestrator.execution.job import LoopJob
+from orchestrator.execution.runner import FlowRunner
 from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.graph import Edge, FlowGraph, FlowNode
 from orchestrator.runtime.publisher import Publisher

@@ -1,0 +1,1 @@
+"""What is measured in a hop. Each module has `produce(work)` and `consume(work)`."""
