@@ -7,9 +7,9 @@ Guarantees of a QueueStore:
   nothing that was put and not acknowledged is ever dropped.
 - `commit` is all or nothing: outputs, acknowledgements, state, dead letters and completion mark of
   a group of iterations become visible together, once, or not at all. It changes nothing when the
-  lease's token is not the newest (FENCED), an entry is no longer pending with this slot
-  (NOT_OWNER), an output queue has no room (FULL), or it says that the slot has completed while
-  there is more to come (UNFINISHED).
+  lease's token is not the newest or the store has lost the commit before (FENCED), an entry is no
+  longer pending with this slot (NOT_OWNER), an output queue has no room (FULL), or it says that the
+  slot has completed while there is more to come (UNFINISHED).
 - Repeating a commit with the same number changes nothing and answers COMMITTED, so that a caller
   who lost the answer may ask again.
 
@@ -68,9 +68,12 @@ class Lease:
         return f"{self.loop}/{self.slot}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Entry:
-    """One entry of a queue. `deliveries` counts how often it was handed out, this time included."""
+    """One entry of a queue. `deliveries` counts how often it was handed out, this time included.
+
+    Treat it as immutable; it is not frozen because that triples its cost.
+    """
 
     queue: str
     id: str
@@ -119,6 +122,7 @@ class Completion:
 class Commit:
     """A group of finished iterations.
 
+    after: the number of the slot's commit before this one; None for any.
     outputs: (queue, body). room: by output queue. acks: the entries that were worked on.
     delayed: (seconds, body) that enter the loop's inbox after so long by the server's clock.
     completion: leaves the mark that this slot has ended its activation, unless more has come.
@@ -127,6 +131,7 @@ class Commit:
     number: int
     sequence: int
     activation: int
+    after: int | None = None
     outputs: list[tuple[str, bytes]] = field(default_factory=list)
     room: dict[str, Room] = field(default_factory=dict)
     acks: list[Entry] = field(default_factory=list)

@@ -38,8 +38,10 @@ def encode(value: Any, limit: int = MAX_BYTES) -> bytes:
         raise InvalidPayload(f"not JSON: {error}") from None
     if len(body) > limit:
         raise PayloadTooLarge(f"{len(body)} bytes, {limit} are allowed")
-    if b"null" in body or b"\\u0000" in body or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+    if _may_be_refused(body):
         check(value)
+    elif b"null" in body and orjson.loads(body) != value:
+        check(value)  # a number that is not finite becomes null, and so does not come back
     return body
 
 
@@ -49,14 +51,29 @@ def decode(body: bytes | str) -> Any:
     Raises:
         InvalidPayload: they are not JSON, contain NUL, or are nested too deeply.
     """
-    try:
-        value = orjson.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidPayload(f"not JSON: {error}") from None
-    raw = body.encode() if isinstance(body, str) else body
-    if b"\\u0000" in raw or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+    value = decode_own(body)
+    if _may_be_refused(body.encode() if isinstance(body, str) else body):
         check(value)
     return value
+
+
+def decode_own(body: bytes | str) -> Any:
+    """Return the value of JSON bytes that `encode` has made: what it refuses is not looked for.
+
+    Raises:
+        InvalidPayload: they are not JSON after all.
+    """
+    try:
+        return orjson.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidPayload(f"not JSON: {error}") from None
+
+
+def _may_be_refused(body: bytes) -> bool:
+    """Tell whether there may be a NUL, or too many levels. Looking for one character is fast."""
+    if b"\\" in body and b"\\u0000" in body:
+        return True
+    return body.count(b"{") + body.count(b"[") > MAX_DEPTH
 
 
 def check(value: Any) -> None:

@@ -188,6 +188,8 @@ class MemoryQueueStore(QueueStore):
             slot = workflow.slots[lease.name]
             if slot.number == commit.number:
                 return CommitResult(Outcome.COMMITTED)
+            if commit.after not in (None, slot.number):
+                return CommitResult(Outcome.FENCED)
             completion = commit.completion
             if completion is not None:
                 if not workflow.exhausted(lease.loop, completion, commit.activation):

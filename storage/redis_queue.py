@@ -30,6 +30,7 @@ from storage.base import (
     inbox,
 )
 from storage.redis_client import Client, Keys, translated
+from storage.redis_scripts import Connections, Script
 from storage.redis_wire import STATE, commit_args, commit_result, queue_stats, slot_state
 
 _LUA = Path(__file__).with_name("lua")
@@ -42,9 +43,11 @@ class RedisQueueStore(QueueStore):
         self._client = client
         source = {path.stem: path.read_text() for path in _LUA.glob("*.lua")}
 
-        def script(flags: str, *names: str) -> Any:
+        connections = Connections(client)
+
+        def script(flags: str, *names: str) -> Script:
             text = "\n".join(source[name] for name in names)
-            return client.register_script(f"#!lua{flags}\n{text}")
+            return Script(connections, f"#!lua{flags}\n{text}")
 
         relieving = " flags=allow-oom"  # what frees memory, or needs next to none
         self._begin = script(relieving, "begin")
@@ -108,33 +111,22 @@ class RedisQueueStore(QueueStore):
     async def read(
         self, lease: Lease, queues: Sequence[str], count: int, wait: float
     ) -> list[Entry]:
-        entries, due, places = await self._read_now(lease, queues, count)
-        if not entries and wait > 0 and (await self._comes(places, min(wait, due)) or due <= wait):
-            entries, _, _ = await self._read_now(lease, queues, count)
-        return entries
-
-    async def _read_now(
-        self, lease: Lease, queues: Sequence[str], count: int
-    ) -> tuple[list[Entry], float, dict[str, bytes]]:
-        """Return new entries, the seconds until more is due, and up to where streams are read."""
         keys = Keys(lease.workflow)
         box = inbox(lease.loop)
         streams = [keys.queue(queue) for queue in queues]
-        reply = await self._read(
-            keys=[keys.fence, keys.delayed(lease.loop), keys.queue(box), keys.bytes, *streams],
-            args=[lease.name, lease.token, lease.slot, count, box],
-        )
+        named = [keys.fence, keys.delayed(lease.loop), keys.queue(box), keys.bytes, *streams]
+        args = [lease.name, lease.token, lease.slot, count, box]
+        reply = await self._read(named, args)
+        if reply and not reply[0] and wait > 0:
+            _, due, places = reply
+            # What waits for an entry takes none: only the script may. The server goes on with that
+            # by itself, without another way to and fro.
+            block = math.ceil((min(wait, float(due)) if due else wait) * 1000)
+            waiting = ("XREAD", "COUNT", 1, "BLOCK", max(1, block), "STREAMS", *streams, *places)
+            reply = await self._read(named, args, after=waiting)
         if not reply:
             raise _lost(lease)
-        rows, due, places = reply
-        entries = [Entry(queue=queues[at], id=key.decode(), body=body) for at, key, body in rows]
-        seconds = float(due) if due else math.inf
-        return entries, seconds, dict(zip(streams, places, strict=False))
-
-    async def _comes(self, places: Mapping[str, bytes], wait: float) -> bool:
-        """Wait for an entry behind these places, taking none: only the script may take."""
-        block = max(1, math.ceil(wait * 1000))
-        return bool(await self._client.xread(dict(places), count=1, block=block))
+        return [Entry(queue=queues[at], id=key.decode(), body=body) for at, key, body in reply[0]]
 
     @translated
     async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
@@ -255,7 +247,7 @@ class RedisQueueStore(QueueStore):
     @translated
     async def lengths(self, workflow: str, queues: Sequence[str]) -> dict[str, int]:
         keys = Keys(workflow)
-        async with self._client.pipeline(transaction=False) as pipe:
+        async with self._client.pipeline(transaction=True) as pipe:
             for queue in queues:
                 pipe.xlen(keys.queue(queue))
             return dict(zip(queues, await pipe.execute(), strict=True))

@@ -12,6 +12,7 @@ from storage.base import (
     DELAYED_LIMIT,
     Commit,
     CommitResult,
+    Entry,
     Lease,
     Outcome,
     QueueStats,
@@ -42,26 +43,27 @@ def slot_state(fields: Mapping[bytes, bytes], crashes: int = 0) -> SlotState:
 def commit_args(lease: Lease, commit: Commit, queues: Sequence[str]) -> list[Any]:
     """Return what the commit script takes, in its order; what a completion reads comes last among
     the queues."""
-    place = {queue: index for index, queue in enumerate(queues, start=1)}
-    acked = dict.fromkeys(queues, 0)
+    outputs: dict[str, list[bytes]] = {queue: [] for queue in queues}
+    acks: dict[str, list[Entry]] = {queue: [] for queue in queues}
+    for queue, body in commit.outputs:
+        outputs[queue].append(body)
     for entry in commit.acks:
-        acked[entry.queue] += len(entry.body)
+        acks[entry.queue].append(entry)
     args: list[Any] = [lease.name, lease.token, lease.slot, commit.number, commit.sequence]
     args += [
         commit.activation if commit.completion is not None else "",
         DEAD_LETTERS_LIMIT,
         DELAYED_LIMIT,
     ]
-    args.append(inbox(lease.loop))
+    args += [inbox(lease.loop), "" if commit.after is None else commit.after]
     for queue in queues:
-        room = commit.room.get(queue, ANY)
-        args += (queue, room.items, room.bytes, int(room.drop_oldest), acked[queue])
-    args.append(len(commit.outputs))
-    for queue, body in commit.outputs:
-        args += (place[queue], body)
-    args.append(len(commit.acks))
-    for entry in commit.acks:
-        args += (place[entry.queue], entry.id)
+        room, added, acked = commit.room.get(queue, ANY), outputs[queue], acks[queue]
+        args += (queue, room.items, room.bytes, int(room.drop_oldest))
+        args += (sum(len(entry.body) for entry in acked), sum(map(len, added)))
+        args += (len(added), len(acked))
+    for queue in queues:
+        args += outputs[queue]
+        args += [entry.id for entry in acks[queue]]
     args.append(len(commit.delayed))
     for seconds, body in commit.delayed:
         args += (seconds, body)

@@ -13,6 +13,7 @@ from nodes.registry import NodeRegistry
 from nodes.tools import ToolRegistry
 from orchestrator.engine import FlowEngine, SlotAssignment
 from orchestrator.events import LoopState
+from orchestrator.runtime.host import spare_garbage_collection
 from orchestrator.runtime.publisher import Publisher
 from storage.datastore import open_store
 
@@ -76,6 +77,7 @@ def workflow(max_length: int) -> dict:
 
 async def run(loop: str, work: Work, counted: Sink) -> None:
     """Run one loop of the workflow to its completion, as a runner's host does."""
+    spare_garbage_collection()
     registry = NodeRegistry()
     registry.discover()
     registry.register(source(work))

@@ -93,7 +93,8 @@ class FileWriter(BlockingNode):
     def open_effects(self, committed: Json | None, slot: int, activation: int) -> Json:
         """Open the slot's segment at the committed length and return the state to commit.
 
-        Without one of this activation, the segment keeps what it has (append) or is emptied.
+        Without one of this activation, the segment keeps what it has (append) or is emptied. It
+        keeps what it has, too, when the store has lost how long it was.
         """
         self._close()
         with self._writing:
@@ -101,7 +102,9 @@ class FileWriter(BlockingNode):
             self._fd = self._alone(path)
             self._name, self._activation = path, activation
             size = os.fstat(self._fd).st_size
-            if committed is not None and committed["activation"] == activation:
+            if committed is not None and "kept" in committed:
+                self._length = size
+            elif committed is not None and committed["activation"] == activation:
                 if size < committed["length"]:
                     logger.warning("%s has lost committed lines: it is too short", path)
                 self._length = min(size, committed["length"])

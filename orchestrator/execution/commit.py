@@ -1,8 +1,9 @@
 """The commit window: iterations between their end and their commit, and the order of commits.
 
-Nobody waits for the commit of one iteration. Finished iterations gather until there are enough of
-them, a few milliseconds have passed, or the source has nothing more; then one call commits the
-group. One call is on its way at a time, and what finishes meanwhile makes up the next.
+Nobody waits for the commit of one iteration. One call commits all that have finished, as soon as
+the source waits for anything or a batch of them is ready. One call is on its way at a time, and
+what finishes meanwhile makes up the next: groups are small while there is little to do, and grow
+by themselves.
 
 Iterations of a source commit in the order of their sequence, so that the cursor never passes an
 unfinished one. Queue-fed iterations acknowledge their own entries, in any order.
@@ -20,7 +21,8 @@ from orchestrator.execution.context import ExecutionContext
 from storage.base import Completion
 
 logger = logging.getLogger(__name__)
-_GATHER = 0.005
+_BATCH = 100
+"""More in one call hardly pay; fewer leave a wide window room to fill while the call is away."""
 
 
 class Abandoned(OrchestratorError):
@@ -52,7 +54,7 @@ class CommitWindow:
         self._committer = committer
         self._ordered = ordered
         self._size = size
-        self._batch = max(1, size // 2)
+        self._batch = min(size, _BATCH)
         self._on_failure = on_failure
         self._added = 0
         # Ordered iterations behind one whose background work goes on.
@@ -66,7 +68,7 @@ class CommitWindow:
         self._advances = self._advances_taken = self._advances_committed = 0
         self._committing = False
         self._pump: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
         self._progress = asyncio.Event()
 
     @property
@@ -99,10 +101,10 @@ class CommitWindow:
         return True
 
     def _look(self) -> None:
-        """Start the timer, and find out for how many more advances there is room."""
+        """Find out for how many more advances there is room, and whether the source may go on."""
         self._gather()
         room = self._size - self.uncommitted
-        self.full = room <= 0 or self.failure is not None
+        self.full = room <= 0 or self._due or self.failure is not None
         self._look_at = 0 if self._open else self._counted + room
 
     def add(self, context: ExecutionContext) -> None:
@@ -111,7 +113,8 @@ class CommitWindow:
         if context.cursor is None and context.sequence == self._passed:
             context.cursor = self._cursor  # a flush right behind an iteration that only advanced
         self._count_passed()
-        self._counted = max(self._counted, context.sequence)
+        if context.sequence > self._counted:
+            self._counted = context.sequence
         if self._ordered and (self._open or not context.done):
             self._open.append(context)
         elif context.done:
@@ -126,11 +129,14 @@ class CommitWindow:
             self._ready.append(self._open.popleft())
         self._gather()
 
+    @property
+    def _due(self) -> bool:
+        """Whether there is a batch to send: a source that never waits has to let it go."""
+        return len(self._ready) >= self._batch and not self._committing
+
     def _gather(self) -> None:
-        if len(self._ready) >= self._batch:
-            self.kick()
-        elif self._waiting and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_GATHER, self.kick)
+        if self._soon is None and not self._committing and self._waiting:
+            self._soon = asyncio.get_running_loop().call_soon(self.kick)
 
     def fail(self, error: OrchestratorError) -> None:
         """Commit nothing more; the source finds out at its next iteration."""
@@ -154,9 +160,9 @@ class CommitWindow:
 
     def _disarm(self) -> None:
         self._look_at = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
 
     def kick(self) -> None:
         """Commit what is ready now instead of gathering more."""
@@ -172,6 +178,9 @@ class CommitWindow:
             LeaseLost: another owner has the slot; nothing more can be committed.
             OrchestratorError: commits cannot go on for another reason.
         """
+        if self._due:
+            self.kick()
+            await asyncio.sleep(0)  # it is sent now, and answered while the source goes on
         while self.uncommitted >= self._size and self.failure is None:
             if self._committing or not self._waiting:
                 await self._next_progress()

@@ -35,6 +35,8 @@ from storage.codec import decode, encode
 STATE_LIMIT = 64 * 1024
 EFFECT = "effect:"
 """Prefix of the committed state of a node's staged effects, beside the node's own state."""
+KEPT = b'{"kept": true}'
+"""In its place when the store has lost it: what there is of the effects is to be kept."""
 
 _WAIT_MIN, _WAIT_MAX = 0.05, 2.0
 _ANY = Room()
@@ -53,8 +55,12 @@ class Effects(Protocol):
     """
 
     def open_effects(self, committed: Json, slot: int, activation: int) -> Json:
-        """Cut the effects back to what was committed (None: nothing yet in this activation) and
-        return the state to commit."""
+        """Cut the effects back to what was committed and return the state to commit.
+
+        Args:
+            committed: None: nothing yet in this activation. `{"kept": true}`: how much is not known
+                any more, so that everything there is has to be kept.
+        """
 
     def apply_effects(self, effects: list[Json]) -> Json:
         """Write the effects behind what was applied before, and return the state to commit."""
@@ -89,7 +95,7 @@ class Committer:
         self._store = store
         self._lease = lease
         self._scope = scope
-        self._number = begun.number
+        self._number = self._committed = begun.number
         self._sequence = begun.sequence
         self._source = source
         self._room = {
@@ -184,7 +190,12 @@ class Committer:
         self, group: Sequence[ExecutionContext], sequence: int = 0, cursor: Json = None
     ) -> Commit:
         self._number += 1
-        commit = Commit(number=self._number, sequence=0, activation=self._scope.activation)
+        commit = Commit(
+            number=self._number,
+            sequence=0,
+            activation=self._scope.activation,
+            after=self._committed,
+        )
         states: dict[str, Json] = {}
         for context in group:
             self._add(commit, context)
@@ -274,6 +285,7 @@ class Committer:
             self._on_wait(reason)
             await self._pause(wait * random.uniform(0.5, 1))
             wait = min(wait * 2, _WAIT_MAX)
+        self._committed = commit.number
         if waiting:
             self._on_wait("")
         for node_id in self._effects:

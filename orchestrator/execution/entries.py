@@ -13,6 +13,9 @@ from storage.base import Entry
 if TYPE_CHECKING:
     from orchestrator.execution.runner import FlowRunner
 
+_READ_COUNT = 100
+_RETRY_WAIT = 0.2
+"""For loops that put items off: who waits does not hear of one that is due earlier."""
 _RAW_LIMIT = 16_000
 
 
@@ -31,6 +34,13 @@ class Entries:
         self._numbered = numbered
         self._lease = runner.job.lease
         self._store = runner.job.store
+        steps = runner.plan.steps.values()
+        self._retries = any(step.node.config.options.retry for step in steps)
+
+    async def read(self, wait: float) -> list[Entry]:
+        """Return new entries, waiting at most `wait` seconds for the first."""
+        wait = min(wait, _RETRY_WAIT) if self._retries else wait
+        return await self._store.read(self._lease, self.queues, _READ_COUNT, wait)
 
     async def pending(self) -> Sequence[Entry]:
         """Return what is in this slot's hands, its own and what closed slots left."""

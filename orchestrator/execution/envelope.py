@@ -7,7 +7,7 @@ from typing import Any
 
 from nodes.contract import Json, NodeOutput
 from orchestrator.exceptions import InvalidPayload
-from storage.codec import MAX_BYTES, decode, encode
+from storage.codec import MAX_BYTES, decode_own, encode
 
 VERSION = 1
 
@@ -74,14 +74,14 @@ def unseal(raw: bytes) -> Envelope:
     Raises:
         InvalidPayload: it is no envelope of this version.
     """
-    found: Any = decode(raw)
+    found: Any = decode_own(raw)
     if not isinstance(found, dict) or found.get("v") != VERSION:
         raise InvalidPayload("not an envelope of version 1")
     item_id, body, headers = found.get("id"), found.get("body"), found.get("hdr")
     born, entry_node = found.get("born"), found.get("entry_node")
     if not (isinstance(item_id, str) and isinstance(body, dict) and isinstance(headers, dict)):
         raise InvalidPayload("an envelope without id, body or hdr")
-    if not isinstance(born, float | int) or not isinstance(entry_node, str | None):
+    if not (isinstance(born, (float, int)) and (entry_node is None or isinstance(entry_node, str))):
         raise InvalidPayload("an envelope without born, or with a wrong entry_node")
     envelope = Envelope(item=NodeOutput(item_id, body, headers), born=born, entry_node=entry_node)
     if entry_node is not None or "attempts" in found or "origin" in found:

@@ -162,7 +162,7 @@ class Iterations:
 
     def states(self) -> Sequence[Json]:
         """Return the states that an iteration may change, to be restored if it fails."""
-        return [node.state for node in self._stateful]
+        return [node.state for node in self._stateful] if self._stateful else ()
 
     async def flush(self, step: Step) -> None:
         """Let a node emit what it holds back, as an iteration that starts behind it.

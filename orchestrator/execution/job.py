@@ -27,7 +27,7 @@ class LoopJob:
     writers: tuple[str, ...] = ()
     back_edges: frozenset[str] = frozenset()
     lease_valid: Callable[[], bool] = lambda: True
-    commit_window: int = 100
+    commit_window: int = 200
     max_deliveries: int = 3
     restore: SlotState | None = None
 

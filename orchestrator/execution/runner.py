@@ -44,6 +44,8 @@ class FlowRunner:
         """Set while the source waits for an item: then a flush may run in between."""
         self.visit: asyncio.Task[None] | None = None
         """The flush that runs while the source waits."""
+        self.begun: SlotState | None = None
+        """What the slot was found with."""
         self.outages = 0
         """How often the store did not answer."""
         self.iterations: Iterations
@@ -116,7 +118,7 @@ class FlowRunner:
         completed = False
         failure: Exception | None = None
         try:
-            begun = await self.patiently(
+            self.begun = begun = await self.patiently(
                 lambda: self.job.store.begin(
                     self.job.lease, self.scope.activation, self.job.restore
                 )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 TRIAL = "trial:"
 """Name of the committed state that tells which item was begun alone, and how often."""
-_READ_COUNT = 100
 _READ_WAIT = 0.5
 _LISTEN_WAIT = 4.0
 """Less than the client's patience with an answer."""
@@ -31,9 +30,10 @@ _BACKOFF_MAX = 30.0
 class ProducerSource:
     """Calls the producer again and again; its state after an item is the cursor behind it.
 
-    After a crash the first iterations run alone, each committed before the next, until the place
-    is passed at which the crash can have happened. Each is noted before it begins: so only what
-    a worker died with is charged, and becomes a dead letter when it was tried often enough.
+    After a second crash at one place the first iterations run alone, each committed before the
+    next, until the place is passed at which the crash can have happened. Each is noted before it
+    begins: so only what a worker died with is charged, and becomes a dead letter when it was tried
+    often enough.
     """
 
     def __init__(self, runner: "FlowRunner", begun: SlotState) -> None:
@@ -41,7 +41,7 @@ class ProducerSource:
         self._step = runner.producer
         self._failures = 0
         self._alone_until = 0
-        if begun.crashes:
+        if begun.crashes > 1:  # once may be a neighbour's fault
             self._alone_until = begun.sequence + 2 * runner.job.commit_window
         self._trial = decode(begun.states.get(TRIAL, b"[0, 0]"))
 
@@ -179,8 +179,6 @@ class QueueSource:
     def __init__(self, runner: "FlowRunner") -> None:
         self._runner = runner
         self._entries = Entries(runner, numbered=True)
-        self._lease = runner.job.lease
-        self._store = runner.job.store
         self._breathe_at = 0.0
         self._adopt_at = perf_counter() + _ADOPT_EVERY
 
@@ -214,17 +212,18 @@ class QueueSource:
         runner = self._runner
         runner.at_boundary = True
         try:
-            found = await runner.patiently(
-                lambda: self._store.read(self._lease, self._entries.queues, _READ_COUNT, _READ_WAIT)
-            )
+            found = await runner.patiently(lambda: self._entries.read(_READ_WAIT))
         finally:
             await runner.leave_boundary()
         return found or ()
 
     async def _adopt(self) -> bool:
-        """Run what slots have left that were closed meanwhile."""
+        """Run what slots have left that were closed meanwhile. With nothing in hand, run what is
+        pending as well: a server that has lost its last writes holds what was done already."""
         self._adopt_at = perf_counter() + _ADOPT_EVERY
-        return await self._recover(await self._entries.adopted())
+        idle = not self._runner.iterations.window.uncommitted
+        find = self._entries.pending if idle else self._entries.adopted
+        return await self._recover(await find())
 
     async def _run_all(self, entries: Sequence[Entry]) -> bool:
         for entry in entries:
@@ -275,7 +274,7 @@ class Inbox:
         runner = self._runner
         outages = runner.outages
         while True:
-            entries = await runner.patiently(lambda: self._read(_LISTEN_WAIT)) or ()
+            entries = await runner.patiently(lambda: self._entries.read(_LISTEN_WAIT)) or ()
             if runner.outages != outages:  # as in QueueSource
                 outages = runner.outages
                 await runner.visit_with(self.recover)
@@ -294,12 +293,9 @@ class Inbox:
             if runner.outages != outages:
                 outages = runner.outages
                 await self.recover()
-            await self._run_all(await runner.patiently(lambda: self._read(_READ_WAIT)) or ())
+            found = await runner.patiently(lambda: self._entries.read(_READ_WAIT))
+            await self._run_all(found or ())
         return not runner.stopping
-
-    async def _read(self, wait: float) -> list[Entry]:
-        job = self._runner.job
-        return await job.store.read(job.lease, self._entries.queues, _READ_COUNT, wait)
 
     async def _run_all(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

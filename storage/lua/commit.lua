@@ -1,36 +1,38 @@
 -- KEYS: fence hash, slot hash, completion hash, dead stream, bytes hash, dropped hash, delayed set,
 --       inbox, then every stream named below
 -- ARGV: slot name, token, consumer, number, sequence, activation if completed, limit of dead
---       letters, limit of the delayed set, name of the inbox; for each stream: its name, length
---       limit, byte limit (0: none), whether to drop the oldest, bytes acknowledged; then counted
---       lists: outputs (stream, body), acknowledgements (stream, entry id), delayed (seconds,
+--       letters, limit of the delayed set, name of the inbox, number of the commit before ('': any);
+--       for each stream: its name, length
+--       limit, byte limit (0: none), whether to drop the oldest, bytes acknowledged, bytes added,
+--       count of outputs, count of acknowledgements; then, for each stream, the bodies of its
+--       outputs and the ids of its acknowledged entries; then counted lists: delayed (seconds,
 --       body), states (field, value), dead letters (body); then, if completed, how many of the last
---       streams are read, and the names of the slots that write them. A stream is named by its
---       place.
+--       streams are read, and the names of the slots that write them.
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
-if redis.call('HGET', KEYS[2], 'number') == ARGV[4] then return {'committed'} end
+local number = redis.call('HGET', KEYS[2], 'number')
+if number == ARGV[4] then return {'committed'} end
+-- The server was started again without its last writes: what was in them would be left out.
+if ARGV[10] ~= '' and number ~= ARGV[10] then return {'fenced'} end
 
-local FIRST = 8
+local FIRST, FACTS = 8, 8
 local streams = #KEYS - FIRST
-local at = 10 + 5 * streams
-local function take_pairs()
-  local list = {}
-  local count = tonumber(ARGV[at])
-  at = at + 1
-  for i = 1, count do
-    list[i] = {tonumber(ARGV[at]), ARGV[at + 1]}
-    at = at + 2
-  end
-  return list
+local function about(stream, what) return ARGV[10 + FACTS * (stream - 1) + what] end
+
+-- Each stream's outputs and acknowledgements, as the places in ARGV of the first and the last.
+local outputs, acks = {}, {}
+local at = 11 + FACTS * streams
+for stream = 1, streams do
+  local adding, acking = tonumber(about(stream, 7)), tonumber(about(stream, 8))
+  if adding > 0 then outputs[stream] = {at, at + adding - 1} end
+  if acking > 0 then acks[stream] = {at + adding, at + adding + acking - 1} end
+  at = at + adding + acking
 end
-local outputs = take_pairs()
-local acks = take_pairs()
-local delayed = take_pairs()
-local states_at = at
-local states = tonumber(ARGV[at])
-local dead_at = at + 1 + 2 * states
+local delayed = {}
+for i = 1, tonumber(ARGV[at]) do delayed[i] = {tonumber(ARGV[at + 2 * i - 1]), ARGV[at + 2 * i]} end
+local states_at = at + 1 + 2 * #delayed
+local states = tonumber(ARGV[states_at])
+local dead_at = states_at + 1 + 2 * states
 local dead = tonumber(ARGV[dead_at])
-local function about(stream, what) return ARGV[9 + 5 * (stream - 1) + what] end
 
 -- Completion: what has come since the slot found nothing more must not be left behind.
 if ARGV[6] ~= '' then
@@ -45,22 +47,15 @@ if ARGV[6] ~= '' then
 end
 
 -- Ownership: what is acknowledged must still be pending with this consumer.
-local acked = {}
-for _, ack in ipairs(acks) do
-  local ids = acked[ack[1]] or {}
-  ids[#ids + 1] = ack[2]
-  acked[ack[1]] = ids
-end
 local foreign = {'not_owner'}
-for stream, ids in pairs(acked) do
+for stream, ids in pairs(acks) do
   -- Acknowledgements come oldest first, so the first look usually finds them all.
-  for _, count in ipairs({#ids, 1000000}) do
-    local mine = {}
+  for _, count in ipairs({ids[2] - ids[1] + 1, 1000000}) do
+    local mine, unknown = {}, {}
     local rows = redis.pcall('XPENDING', KEYS[FIRST + stream], 'loop', '-', '+', count, ARGV[3])
     for _, row in ipairs(rows) do mine[row[1]] = true end
-    local unknown = {}
-    for _, id in ipairs(ids) do
-      if not mine[id] then unknown[#unknown + 1] = id end
+    for i = ids[1], ids[2] do
+      if not mine[ARGV[i]] then unknown[#unknown + 1] = ARGV[i] end
     end
     if #unknown == 0 then break end
     if count == 1000000 then
@@ -98,23 +93,21 @@ local function droppable(stream, entries, bytes)
   return {found, freed}
 end
 
-local adding, weight = {}, {}
-for _, output in ipairs(outputs) do
-  adding[output[1]] = (adding[output[1]] or 0) + 1
-  weight[output[1]] = (weight[output[1]] or 0) + #output[2]
-end
-local full, drops = {'full'}, {}
-for stream, count in pairs(adding) do
+local full, drops, change = {'full'}, {}, {}
+for stream, bodies in pairs(outputs) do
+  local count, weight = bodies[2] - bodies[1] + 1, tonumber(about(stream, 6))
   local items, bytes = tonumber(about(stream, 2)), tonumber(about(stream, 3))
-  local length = redis.call('XLEN', KEYS[FIRST + stream]) - #(acked[stream] or {})
+  local acking = tonumber(about(stream, 8))
+  local length = redis.call('XLEN', KEYS[FIRST + stream]) - acking
+  change[stream] = weight
   local held = tonumber(redis.call('HGET', KEYS[5], about(stream, 1)) or 0)
   held = held - tonumber(about(stream, 5))
   local over = items > 0 and length + count - items or 0
-  local heavy = bytes > 0 and length > 0 and held + weight[stream] - bytes or 0
+  local heavy = bytes > 0 and length > 0 and held + weight - bytes or 0
   if over > 0 or heavy > 0 then
     if about(stream, 4) == '1' then
       -- What is in hand is on its way out: it does not count, or a cycle of queues could stick.
-      drops[stream] = droppable(stream, over - in_hand(stream) + #(acked[stream] or {}), heavy)
+      drops[stream] = droppable(stream, over - in_hand(stream) + acking, heavy)
     else
       full[#full + 1] = tostring(stream - 1)
     end
@@ -130,19 +123,17 @@ if #delayed > 0 and redis.call('ZCARD', KEYS[7]) + #delayed > tonumber(ARGV[8]) 
 end
 if #full > 1 then return full end
 
-local change = {}
 for stream, found in pairs(drops) do
   for _, id in ipairs(found[1]) do redis.call('XDEL', KEYS[FIRST + stream], id) end
   redis.call('HINCRBY', KEYS[6], about(stream, 1), #found[1])
-  change[stream] = -found[2]
+  change[stream] = change[stream] - found[2]
 end
-for _, output in ipairs(outputs) do
-  redis.call('XADD', KEYS[FIRST + output[1]], '*', 'b', output[2])
+for stream, bodies in pairs(outputs) do
+  for i = bodies[1], bodies[2] do redis.call('XADD', KEYS[FIRST + stream], '*', 'b', ARGV[i]) end
 end
-for stream, bytes in pairs(weight) do change[stream] = (change[stream] or 0) + bytes end
-for stream, ids in pairs(acked) do
-  redis.call('XACK', KEYS[FIRST + stream], 'loop', unpack(ids))
-  redis.call('XDEL', KEYS[FIRST + stream], unpack(ids))
+for stream, ids in pairs(acks) do
+  redis.call('XACK', KEYS[FIRST + stream], 'loop', unpack(ARGV, ids[1], ids[2]))
+  redis.call('XDEL', KEYS[FIRST + stream], unpack(ARGV, ids[1], ids[2]))
   change[stream] = (change[stream] or 0) - tonumber(about(stream, 5))
 end
 for stream, bytes in pairs(change) do

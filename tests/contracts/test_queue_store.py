@@ -381,6 +381,19 @@ async def test_a_lost_owner_adopts_nothing(store):
     assert await store.queue.adopt(old, ["in"]) == []
 
 
+async def test_a_commit_after_one_that_the_store_has_lost_is_fenced(store):
+    holder = await filled(store)
+    out = [("out", b"1")]
+    await store.queue.commit(holder, commit(1, after=0))
+    for number, after in ((3, 2), (2, 0)):
+        lost = await store.queue.commit(holder, commit(number, after=after, outputs=out))
+        assert lost.outcome is Outcome.FENCED
+    for _ in range(2):
+        kept = await store.queue.commit(holder, commit(5, after=1, outputs=out))
+        assert kept.outcome is Outcome.COMMITTED
+    assert await store.queue.lengths("w", ["out"]) == {"out": 1}
+
+
 async def test_a_slot_that_the_store_has_lost_is_restored(store):
     saved = SlotState(activation=1, number=0, sequence=7, states={"n": b"1"}, crashes=0)
     state = await store.queue.begin(lease(3), 1, saved)

@@ -1,5 +1,7 @@
 """A Redis server that is there and refuses: nothing but StoreUnavailable or FULL comes of it."""
 
+import asyncio
+
 import pytest
 
 from orchestrator.exceptions import StoreRefused, StoreUnavailable
@@ -9,6 +11,7 @@ from storage.datastore import open_store
 from storage.redis_client import check_server, connect
 from tests.contracts.test_queue_store import commit, lease
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -49,6 +52,19 @@ async def test_a_server_that_lacks_its_replicas_is_waited_for(queue, client):
     await client.config_set("min-replicas-to-write", 1)
     with pytest.raises(StoreUnavailable):
         await queue.commit(holder, commit(outputs=[("out", b"y")]))
+
+
+async def test_a_read_that_waits_outlives_forgotten_scripts(queue, client):
+    async def waits():
+        return (await client.info("clients"))["blocked_clients"]
+
+    holder = lease()
+    await queue.begin(holder, 1)
+    reading = asyncio.create_task(queue.read(holder, ["in"], 1, 3))
+    await until(waits)
+    await client.script_flush()
+    await queue.put("w", "in", b"x")
+    assert [entry.body for entry in await reading] == [b"x"]
 
 
 async def test_a_slot_that_never_read_can_be_left(queue):

@@ -699,6 +699,15 @@ class Lethal:
             await self.dying.wait()
         await self.house.kill(runner)
 
+    async def dies(self, workflow, loop, token):
+        """Run to the death or to the completion, and tell whether it died."""
+        self.dying.clear()
+        runner = self.house.start(workflow, loop, token=token)
+        await until(lambda: self.dying.is_set() or runner.state == "completed")
+        if self.dying.is_set():
+            await self.house.kill(runner)
+        return self.dying.is_set()
+
 
 async def test_a_crash_of_a_producers_loop_loses_nothing(house):
     lethal = Lethal(house, 250, 1)
@@ -709,7 +718,7 @@ async def test_a_crash_of_a_producers_loop_loses_nothing(house):
     assert house.values() == await house.queued_values() == list(range(400))
     again = [value for value in set(lethal.begun) if lethal.begun.count(value) > 1]
     assert 250 in again
-    assert len(again) <= 100
+    assert len(again) <= 200
 
 
 async def test_a_crash_of_a_queue_fed_loop_loses_nothing(house):
@@ -762,27 +771,30 @@ async def test_what_was_in_hand_at_a_crash_runs_alone_and_is_charged(house):
     assert [entry.deliveries for entry in left] == [2, *[1] * (len(left) - 1)]
 
 
-async def test_an_item_that_kills_its_worker_becomes_a_dead_letter(house):
+@pytest.mark.parametrize("limit", [2, 3])
+async def test_an_item_that_kills_its_worker_becomes_a_dead_letter(house, limit):
     lethal = Lethal(house, 7, 99)
     workflow = line(counter(20), queue(), part("x", "lethal"), sink())
+    workflow["nodes"][2]["data"]["config"]["max_deliveries"] = limit
     await house.run(workflow)
-    for token in (1, 2, 3):
+    for token in range(1, limit + 1):
         await lethal.run_until_death(workflow, "r", token)
-    await house.run(workflow, "r", token=4)
-    assert lethal.begun.count(7) == 3
+    await house.run(workflow, "r", token=limit + 1)
+    assert lethal.begun.count(7) == limit
     [dead] = await house.dead()
-    assert (dead["reason"], dead["item"], dead["deliveries"]) == ("worker_lost", {"value": 7}, 3)
+    assert (dead["reason"], dead["item"]) == ("worker_lost", {"value": 7})
+    assert dead["deliveries"] == limit
     assert sorted([*house.values(), 7]) == list(range(20))
 
 
 async def test_a_producers_item_that_kills_its_worker_becomes_a_dead_letter(house):
     lethal = Lethal(house, 7, 99)
     workflow = line(counter(20), part("x", "lethal"), sink())
-    for token in (1, 2, 3, 4):
-        await lethal.run_until_death(workflow, "in", token)
-    await house.run(workflow, token=5)
-    # once among others, which is nobody's fault, and three times alone
-    assert lethal.begun.count(7) == 4
+    token = 1
+    while await lethal.dies(workflow, "in", token):
+        token += 1
+    # twice at one place among others, which may be nobody's fault, and three times alone
+    assert lethal.begun.count(7) in (5, 6)
     [dead] = await house.dead()
     assert (dead["reason"], dead["item"], dead["deliveries"]) == ("worker_lost", {"value": 7}, 3)
     assert house.values() == [value for value in range(20) if value != 7]

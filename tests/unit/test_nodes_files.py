@@ -259,6 +259,16 @@ async def test_a_new_owner_cuts_to_the_committed_length(folder: Path) -> None:
     assert (folder / "a").read_text() == '{"n":1}\n{"n":2}\n{"n":3}\n'
 
 
+@pytest.mark.parametrize("mode", ["append", "replace"])
+async def test_what_is_there_is_kept_when_its_length_is_not_known(folder: Path, mode: str) -> None:
+    (folder / "a").write_text('{"n":1}\n{"n":')
+    async with driven(FileWriter, {"path": "a", "mode": mode}) as run:
+        node: Any = run.node
+        node.open_effects({"kept": True}, 0, 1)
+        node.apply_effects(await write(run, {"n": 2}))
+    assert (folder / "a").read_text() == '{"n":1}\n{"n":\n{"n":2}\n'
+
+
 async def test_a_write_that_comes_after_the_clean_up_is_refused(folder: Path) -> None:
     async with driven(FileWriter, {"path": "a"}) as run:
         node: Any = run.node

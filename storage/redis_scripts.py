@@ -1,0 +1,77 @@
+"""Scripts on a Redis-protocol server, called with next to nothing around each call.
+
+redis-py's client takes a connection from its pool for every command, looks at it, counts, and gives
+it back: that costs more than a script. Here a connection is kept for the next call, with redis-py's
+own connecting, packing, parsing and timeouts. Nothing is ever repeated, but for a script that the
+server has been told to forget.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+from redis.exceptions import NoScriptError, ResponseError
+
+from storage.redis_client import Client
+
+
+class Connections:
+    """Connections of one client that are kept between calls; it closes them with its own."""
+
+    def __init__(self, client: Client) -> None:
+        self._pool = client.connection_pool
+        self._idle: list[Any] = []
+
+    async def send(self, *commands: Sequence[Any]) -> Any:
+        """Send commands in one go and return the reply to the last one.
+
+        Raises:
+            RedisError: what the server, or the connection to it, answered.
+        """
+        connection = self._idle.pop() if self._idle else await self._pool.get_connection()
+        try:
+            packed = b"".join(hiredis.pack_command(tuple(command)) for command in commands)
+            await connection.send_packed_command([packed])
+            for _ in commands:
+                reply = await connection.read_response()
+        except ResponseError:
+            if len(commands) == 1:
+                self._idle.append(connection)
+            else:
+                await self._drop(connection)
+            raise
+        except BaseException:
+            await self._drop(connection)
+            raise
+        self._idle.append(connection)
+        return reply
+
+    async def _drop(self, connection: Any) -> None:
+        """Close a connection on which a reply may still be on its way."""
+        await connection.disconnect(nowait=True)
+        await self._pool.release(connection)
+
+
+class Script:
+    """A script and its hash."""
+
+    def __init__(self, connections: Connections, text: str) -> None:
+        self._connections = connections
+        self._text = text
+        self._hash = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(
+        self, keys: Sequence[Any], args: Sequence[Any], *, after: Sequence[Any] = ()
+    ) -> Any:
+        """Run the script and return its reply.
+
+        Args:
+            after: a command that the server works off before, on the same way to it.
+        """
+        call = (len(keys), *keys, *args)
+        before = (after,) if after else ()
+        try:
+            return await self._connections.send(*before, ("EVALSHA", self._hash, *call))
+        except NoScriptError:
+            return await self._connections.send(("EVAL", self._text, *call))
