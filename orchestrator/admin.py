@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.models import (
     ApiToken,
+    Checkpoint,
     DeadLetter,
     LoopSlot,
     Runner,
@@ -157,6 +158,12 @@ def _pretty(name: str, label: str) -> Callable[[Any, DeadLetter], str]:
         return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
 
     return shown
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ReadOnlyAdmin):
+    list_display = ("workflow", "loop", "slot", "activation", "sequence", "oldest_at", "created_at")
+    list_filter = ("workflow",)
 
 
 @admin.register(DeadLetter)

@@ -231,9 +231,7 @@ class Checkpoint(models.Model):
 
     class Meta:
         ordering = ("-id",)
-        indexes = (
-            models.Index(fields=("workflow", "loop", "slot"), name="checkpoints_by_slot"),
-        )
+        indexes = (models.Index(fields=("workflow", "loop", "slot"), name="checkpoints_by_slot"),)
 
     def __str__(self) -> str:
         return f"{self.workflow_id}/{self.loop}/{self.slot} at {self.sequence}"
