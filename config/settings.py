@@ -122,6 +122,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "ENUM_NAME_OVERRIDES": {
+        "ReplayFrom": "orchestrator.models.DeadLetter.ReplayFrom",
+        "StartFrom": [("resume", "resume"), ("beginning", "beginning")],
+    },
 }
 
 ORCHESTRATOR = {

@@ -53,7 +53,7 @@ def test_the_schema_describes_the_api(api):
         "/readyz",
     } <= paths
     start = schema["components"]["schemas"]["StartRequest"]["properties"]
-    assert set(start) == {"workflow_id", "version", "from"}
+    assert set(start) == {"workflow_id", "loop", "version", "from"}
 
 
 def test_the_docs_work_without_the_internet(client, make_user):
