@@ -170,6 +170,8 @@ def test_a_version_that_would_lose_items_is_refused(running, save, running_still
 
 
 def test_a_version_that_would_lose_a_cursor_is_refused_while_it_runs(running, save):
+    """R20: a renamed source would begin again, or skip."""
+
     def rename(nodes, edges):
         nodes[0]["id"] = edges[0]["source"] = "11"
 

@@ -54,3 +54,12 @@ def test_links_and_paths_lead_somewhere(path):
     named += re.findall(rf"`((?:{rooms})/[\w/.-]+)`", page)
     for name in named:
         assert (path.parent / name).exists() or (ROOT / name).exists(), name
+
+
+def test_every_promise_is_held_by_something():
+    page = text("guarantees.md")
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    for name in re.findall(r"`(test_\w+)`", page):
+        assert f"def {name}(" in tests, name
+    for number in re.findall(r"\bR\d+\b", page):
+        assert re.search(rf"\b{number}\b", tests), number
