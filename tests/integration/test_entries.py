@@ -131,6 +131,7 @@ async def test_what_comes_while_a_loop_completes_is_not_left_behind(house, fed):
     workflow = line(counter(2), parts, part("a", "late"), sink())
     await house.run(workflow, *dict.fromkeys(["in", loop]))
     assert sorted(house.values()) == [0, 1, 7]
+    assert set(await house.store.queue.completed("w")) == {"in/0", f"{loop}/0"}
 
 
 async def test_a_paused_loop_leaves_its_inbox_alone(house):
