@@ -196,8 +196,8 @@ def test_a_runner_that_joins_later_gets_its_share(deployment):
         return sorted(found.count(one) for one in set(found) if one) if None not in found else []
 
     eventually(lambda: holders() == [2, 2])
-    tokens = [deployment.tokens(workflow) for workflow in ids]
-    assert sorted(token["source/0"] for token in tokens) == [1, 1, 2, 2]
+    tokens = [deployment.tokens(workflow)["source/0"] for workflow in ids]
+    assert sum(token > 1 for token in tokens) >= 2, "two loops have moved"
     for n, workflow in enumerate(ids):
         before = len(deployment.rows(f"{n}.jsonl"))
         eventually(lambda n=n, before=before: len(deployment.rows(f"{n}.jsonl")) > before + 20)
