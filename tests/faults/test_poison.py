@@ -54,7 +54,7 @@ def test_r11_an_item_always_raises(deployment, nemesis, row):
     row.add("R11 its replay, asked for twice", checker.verdict(nemesis))
 
 
-@pytest.mark.parametrize("deployment", [{"block_limit": 3}], indirect=True)
+@pytest.mark.parametrize("deployment", [{"block_limit": 5}], indirect=True)
 @pytest.mark.parametrize(
     "action, pool", [("kill", "async"), ("spin", "async"), ("spin", "process")]
 )
