@@ -116,7 +116,9 @@ class LoopSlot(models.Model):
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        ordering = ("workflow", "loop", "slot")
+        # Not by the workflow's own order: a lock on slots would lock the workflow that is joined
+        # for it, and whoever changes what is desired locks the workflow first.
+        ordering = ("workflow_id", "loop", "slot")
         constraints = (
             models.UniqueConstraint(fields=("workflow", "loop", "slot"), name="one_slot_per_copy"),
         )

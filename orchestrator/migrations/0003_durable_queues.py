@@ -173,5 +173,8 @@ class Migration(migrations.Migration):
             model_name='checkpoint',
             index=models.Index(fields=['workflow', 'loop', 'slot'], name='checkpoints_by_slot'),
         ),
+        migrations.AlterModelOptions(
+            name='loopslot', options={'ordering': ('workflow_id', 'loop', 'slot')}
+        ),
         migrations.RunPython(give_versions, migrations.RunPython.noop),
     ]
