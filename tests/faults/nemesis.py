@@ -4,9 +4,10 @@ import logging
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from tests.deployment import Deployment, RunnerProcess, send
 from tests.faults.checker import Checker
@@ -77,6 +78,16 @@ class Nemesis:
         self._deployment.redis.kill()
         yield
         self._deployment.redis.start()
+        self.note()
+
+    @contextmanager
+    def database_held(self) -> Iterator[None]:
+        """Let nobody write the database."""
+        path = self._deployment.folder / "db.sqlite3"
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            yield
+            holder.execute("ROLLBACK")
         self.note()
 
     @contextmanager
