@@ -132,6 +132,9 @@ ORCHESTRATOR = {
     "REDIS_URL": os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
     "ALLOW_UNSAFE_STORE": os.environ.get("ALLOW_UNSAFE_STORE", "").lower() in ("1", "true", "yes"),
     "DATA_DIR": DATA_DIR,
+    "NODE_PACKAGES": [
+        name.strip() for name in os.environ.get("NODE_PACKAGES", "").split(",") if name.strip()
+    ],
     "MAX_ITERATIONS": int(os.environ.get("MAX_ITERATIONS") or 1000),
     "LEASE_TTL": float(os.environ.get("LEASE_TTL") or 30),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Compute = Callable[[Mapping[str, Any]], Any]
 
+_TEMPORAL = (forms.DateField, forms.TimeField, forms.DateTimeField)
 _BOOLEANS = frozenset(("true", "false", "on", "off", "1", "0", ""))
 
 
@@ -78,9 +79,14 @@ class Bound:
         dependent = form.get_field_dependencies()
         for each in self._dynamic:
             try:
+                if each.name in form.visible_when and not form.show_or_hide(each.name, raw):
+                    raw[each.name] = form.cleaned_data[each.name] = empty_value(each.field)
+                    continue
                 raw[each.name] = each.compute(data)
                 if each.name in dependent:
                     form.fill_choices(each.name, raw)
+                if each.name in form.choices_errors:
+                    raise ValidationError(form.choices_errors[each.name])
                 field = form.fields[each.name]
                 form.cleaned_data[each.name] = _cleaned(field, raw[each.name], each.single)
                 if hook := getattr(form, f"clean_{each.name}", None):
@@ -109,19 +115,19 @@ def _dynamic(form: "BaseForm", name: str) -> _Dynamic:
     raw = form.get_field_value(name)
     if isinstance(raw, str) and getattr(field, "strip", True):
         raw = raw.strip()
-    compute = _compile(raw)
+    compute = _compile(raw, form.advanced)
     single = isinstance(compute, CompiledTemplate) and compute.single
     return _Dynamic(name=name, compute=compute, single=single, field=field)
 
 
-def _compile(raw: Any) -> Compute:
+def _compile(raw: Any, advanced: bool) -> Compute:
     if is_template(raw):
-        return compile_template(raw)
+        return compile_template(raw, advanced)
     if isinstance(raw, dict) and has_template(raw):
-        members = [(key, _compile(value)) for key, value in raw.items()]
+        members = [(key, _compile(value, advanced)) for key, value in raw.items()]
         return lambda data: {key: compute(data) for key, compute in members}
     if isinstance(raw, list) and has_template(raw):
-        elements = [_compile(value) for value in raw]
+        elements = [_compile(value, advanced) for value in raw]
         return lambda data: [compute(data) for compute in elements]
     return lambda data: raw
 
@@ -158,6 +164,18 @@ def check_type(field: Any, value: Any) -> None:
             raise ValidationError("Enter true or false.")
     elif isinstance(field, forms.CharField) and isinstance(value, list | dict):
         raise ValidationError("Enter a text.")
+    elif isinstance(field, _TEMPORAL) and not isinstance(value, str | None):
+        raise ValidationError("Enter a text.")
+
+
+def empty_value(field: Any) -> Any:
+    """Return what a field that may be left empty makes of nothing."""
+    optional = copy.copy(field)
+    optional.required = False
+    try:
+        return optional.clean(None)
+    except ValidationError:
+        return None
 
 
 def _cleaned(field: Any, value: Any, single: bool) -> Any:
@@ -174,7 +192,10 @@ def _cleaned(field: Any, value: Any, single: bool) -> Any:
 def _has_hooks(form: "BaseForm", dynamic: tuple[_Dynamic, ...]) -> bool:
     dependent = form.get_field_dependencies()
     return form.compares_fields() or any(
-        each.name in dependent or hasattr(form, f"clean_{each.name}") for each in dynamic
+        each.name in dependent
+        or each.name in form.visible_when
+        or hasattr(form, f"clean_{each.name}")
+        for each in dynamic
     )
 
 
@@ -187,6 +208,8 @@ def _copy(form: "BaseForm") -> "BaseForm":
     }
     twin.cleaned_data = dict(form.cleaned_data)
     twin._errors = ErrorDict()
+    twin.hidden = set(form.hidden)
+    twin.choices_errors = {}
     twin.templated_fields = {}  # What is rendered is data, whatever it looks like.
     return twin
 

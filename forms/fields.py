@@ -6,7 +6,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -25,6 +25,42 @@ class LiteralField(forms.CharField):  # type: ignore[misc]
     """A text that is never a template: a pattern, a path, a name."""
 
     template = False
+
+
+class CodeField(LiteralField):
+    """A program or a query. Its braces are its own, unless it is made a template.
+
+    Args:
+        language: what an editor colours: `python`, `sql`, `json`, ...
+    """
+
+    kind = "code"
+    widget = forms.Textarea
+
+    def __init__(self, *, language: str = "", template: bool = False, **kwargs: Any) -> None:
+        self.language = language or None
+        self.template = template
+        super().__init__(**{"strip": False, **kwargs})
+
+
+class CredentialField(forms.ChoiceField):  # type: ignore[misc]
+    """The name of a credential, never its secret, and never a template.
+
+    names: gives the names there are; whoever keeps credentials puts it here.
+    """
+
+    template = False
+    kind = "credential"
+    names: ClassVar[Callable[[], Iterable[str]]] = staticmethod(tuple)
+    default_error_messages: ClassVar[dict[str, str]] = {
+        "invalid_choice": "There is no credential of this name."
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=self._known, **kwargs)
+
+    def _known(self) -> list[tuple[str, str]]:
+        return [(name, name) for name in type(self).names()]
 
 
 class ValueField(forms.Field):  # type: ignore[misc]

@@ -6,53 +6,28 @@ from typing import Any
 from django import forms
 
 from forms.base import BaseForm
-from forms.values import to_json
+from forms.kinds import choices_of, kind_of, limits_of, plain, schema_of, suggestions_of
 
-_KINDS: tuple[tuple[type, str], ...] = (
-    (forms.NullBooleanField, "boolean"),
-    (forms.BooleanField, "boolean"),
-    (forms.FloatField, "number"),
-    (forms.DecimalField, "number"),
-    (forms.IntegerField, "integer"),
-    (forms.EmailField, "email"),
-    (forms.URLField, "url"),
-    (forms.MultipleChoiceField, "multiple_choice"),
-    (forms.ChoiceField, "choice"),
-    (forms.DateTimeField, "datetime"),
-    (forms.DateField, "date"),
-    (forms.TimeField, "time"),
-    (forms.DurationField, "duration"),
-    (forms.JSONField, "json"),
-)
-_WIDGETS: tuple[tuple[type, str], ...] = (
-    (forms.HiddenInput, "hidden"),
-    (forms.PasswordInput, "password"),
-)
-_SCHEMAS: dict[str, dict[str, Any]] = {
-    "boolean": {"type": "boolean"},
-    "cron": {"type": "string"},
-    "date": {"type": "string", "format": "date"},
-    "datetime": {"type": "string", "format": "date-time"},
-    "duration": {"type": ["number", "string"]},
-    "email": {"type": "string", "format": "email"},
-    "integer": {"type": "integer"},
-    "json": {},
-    "key_value": {"type": ["object", "array"]},
-    "multiple_choice": {"type": "array"},
-    "number": {"type": "number"},
-    "time": {"type": "string", "format": "time"},
-    "url": {"type": "string", "format": "uri"},
-    "value": {},
-}
 _TEMPLATE = {"type": "string", "pattern": r"\{[{%]"}
 
 
 class FormSerializer:
     """Says what fields a form has and, for a form that is bound, their values and errors.
 
-    data: `{"fields": [{name, label, help, kind, required, initial, choices, value, errors,
-    template, depends_on}], "errors": [...]}`; `choices` is None for a field without, and a secret
-    is never given back.
+    data: `{"fields": [...], "errors": [...]}`. Each field has
+
+        name, label, help, kind, required, initial, value, errors;
+        choices         `[{value, label, group?}]`, None for a field without;
+        choices_error   why there are no choices, or None;
+        suggestions     values proposed for a field without choices, or None;
+        template        whether it may hold a template;
+        depends_on      the fields that its choices depend on;
+        visible         whether it is shown with these values;
+        visible_when    `{parent: values}` by which that is decided, or None;
+        limits          `minimum`, `maximum`, `minLength`, `maxLength`, `pattern`;
+        language        of a field for code, or None.
+
+    A secret is never given back.
     """
 
     def __init__(self, form: type[BaseForm] | BaseForm) -> None:
@@ -66,6 +41,19 @@ class FormSerializer:
             "errors": [str(text) for text in errors.get("__all__", ())],
         }
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The raw values as JSON, such as another form of the class can be made of."""
+        return {name: self._value(name) for name in self.form.fields if not self._is_secret(name)}
+
+    @property
+    def cleaned(self) -> dict[str, Any]:
+        """The cleaned values of a valid form as JSON; of what is cleaned for each item, the raw."""
+        self.form.full_clean()
+        dynamic = self.form.dynamic_fields()
+        values = {**self.form.json_values, **{name: self._value(name) for name in dynamic}}
+        return {name: values.get(name) for name in self.form.fields if not self._is_secret(name)}
+
     def json_schema(self) -> dict[str, Any]:
         """Return a JSON Schema of the raw form values."""
         return {
@@ -77,25 +65,36 @@ class FormSerializer:
 
     def _field(self, name: str) -> dict[str, Any]:
         field = self.form.fields[name]
-        kind = _kind(field)
-        secret = kind == "password"
+        conditions = self.form.visible_when.get(name)
         return {
             "name": name,
             "label": str(self.form[name].label),
             "help": str(field.help_text or ""),
-            "kind": kind,
+            "kind": kind_of(field),
             "required": field.required,
-            "initial": None if secret else self._initial(name),
-            "choices": _choices(field),
-            "value": None if secret else _plain(self.form.get_field_value(name)),
+            "initial": None if self._is_secret(name) else self._initial(name),
+            "choices": choices_of(field),
+            "choices_error": self.form.choices_errors.get(name),
+            "suggestions": suggestions_of(field),
+            "value": None if self._is_secret(name) else self._value(name),
             "errors": self._errors(name),
             "template": self.form.takes_template(name),
             "depends_on": list(self.form.get_field_dependencies().get(name, ())),
+            "visible": self.form.is_visible(name),
+            "visible_when": None if conditions is None else _lists(conditions),
+            "limits": limits_of(field),
+            "language": getattr(field, "language", None),
         }
+
+    def _is_secret(self, name: str) -> bool:
+        return kind_of(self.form.fields[name]) == "password"
+
+    def _value(self, name: str) -> Any:
+        return plain(self.form.get_field_value(name))
 
     def _initial(self, name: str) -> Any:
         value = self.form.fields[name].initial
-        return _plain(value() if callable(value) else value)
+        return plain(value() if callable(value) else value)
 
     def _errors(self, name: str) -> list[str]:
         if not self.form.is_bound:
@@ -103,77 +102,46 @@ class FormSerializer:
         return [str(text) for text in self.form.errors.get(name, ())]
 
     def _must_be_given(self, name: str) -> bool:
-        return self.form.fields[name].required and self._initial(name) is None
+        field = self.form.fields[name]
+        conditional = name in self.form.visible_when
+        return field.required and not conditional and self._initial(name) is None
 
     def _schema(self, name: str) -> dict[str, Any]:
         field = self.form.fields[name]
-        schema = dict(_SCHEMAS.get(_kind(field), {"type": "string"})) | _limits(field)
+        schema = schema_of(field)
         # The choices of a dependent field are not known before its parents' values.
         if name not in self.form.get_field_dependencies():
             schema |= _enumeration(field)
         if schema and self.form.takes_template(name):
             schema = {"anyOf": [schema, _TEMPLATE]}
+        if schema and not field.required:
+            schema = _or_empty(schema)
         return {"title": str(self.form[name].label), **schema, **self._notes(name)}
 
     def _notes(self, name: str) -> dict[str, Any]:
         notes = {"description": str(self.form.fields[name].help_text or "")}
         initial = self._initial(name)
-        if initial is not None and _kind(self.form.fields[name]) != "password":
+        if initial is not None and not self._is_secret(name):
             return {**notes, "default": initial}
         return notes
 
 
-def _kind(field: forms.Field) -> str:
-    own = getattr(field, "kind", None)
-    if own:
-        return str(own)
-    for widget, kind in _WIDGETS:
-        if isinstance(field.widget, widget):
-            return kind
-    for cls, kind in _KINDS:
-        if isinstance(field, cls):
-            return kind
-    return "multiline" if isinstance(field.widget, forms.Textarea) else "text"
-
-
-def _choices(field: forms.Field) -> list[dict[str, Any]] | None:
-    if not hasattr(field, "choices"):
-        return None
-    found: list[dict[str, Any]] = []
-    for value, label in field.choices:
-        if isinstance(label, list | tuple):
-            found.extend(_choice(inner, text) | {"group": str(value)} for inner, text in label)
-        else:
-            found.append(_choice(value, label))
-    return found
-
-
-def _choice(value: Any, label: Any) -> dict[str, Any]:
-    return {"value": _plain(value), "label": str(label)}
+def _lists(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {parent: plain(list(values)) for parent, values in conditions.items()}
 
 
 def _enumeration(field: forms.Field) -> dict[str, Any]:
-    values = [choice["value"] for choice in _choices(field) or ()]
+    values = [choice["value"] for choice in choices_of(field) or ()]
     if not values:
         return {}
     if isinstance(field, forms.MultipleChoiceField):
         return {"items": {"enum": values}}
-    return {"enum": values if field.required else [*dict.fromkeys((*values, "", None))]}
+    return {"enum": values}
 
 
-def _limits(field: forms.Field) -> dict[str, Any]:
-    names = {
-        "min_value": "minimum",
-        "max_value": "maximum",
-        "min_length": "minLength",
-        "max_length": "maxLength",
-    }
-    limits: Mapping[str, Any] = {word: getattr(field, name, None) for name, word in names.items()}
-    return {word: _plain(limit) for word, limit in limits.items() if limit is not None}
-
-
-def _plain(value: Any) -> Any:
-    try:
-        return to_json(value)
-    except (TypeError, ValueError):
-        return str(value)
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    if "enum" in schema:
+        return {**schema, "enum": [*dict.fromkeys((*schema["enum"], "", None))]}
+    if schema.keys() <= {"type", "maxLength"} and schema["type"] in ("boolean", "string"):
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [*schema.get("anyOf", [schema]), {"enum": ["", None]}]}

@@ -4,8 +4,11 @@ The engine names it once with `configure`. A path in a workflow is relative to i
 out by `..` nor by a symbolic link, and only plain files are opened: a named pipe would block.
 """
 
+import contextlib
 import os
 import stat
+from collections import deque
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from orchestrator.exceptions import InvalidRequest
@@ -64,6 +67,24 @@ def resolve(text: str) -> Path:
     if not path.is_relative_to(folder) or path == folder:
         raise InvalidRequest(f"{text!r} leads out of the files folder")
     return path
+
+
+def existing(limit: int = 200) -> list[str]:
+    """Return paths of plain files in the folder, the nearest first, but for hidden ones."""
+    found: list[str] = []
+    folders = deque([files_dir()])
+    for _ in range(limit):
+        if not folders or len(found) >= limit:
+            break
+        with contextlib.suppress(OSError), os.scandir(folders.popleft()) as entries:
+            for entry in sorted(islice(entries, 10 * limit), key=lambda entry: entry.name):
+                if entry.name.startswith(".") or entry.is_symlink():
+                    continue
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
+                elif entry.is_file():
+                    found.append(str(Path(entry.path).relative_to(files_dir())))
+    return found[:limit]
 
 
 def open_fd(text: str, flags: int) -> int:

@@ -24,7 +24,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 ORCHESTRATOR = {
     **ORCHESTRATOR,  # noqa: F405
-    "NODE_PACKAGES": ["tests.nodes"],
+    "NODE_PACKAGES": ["tests.nodes", "examples.places"],
     "BLOCK_LIMIT": float(os.environ.get("TEST_BLOCK_LIMIT", 60)),
     "CHECKPOINT_PERIOD": float(os.environ.get("TEST_CHECKPOINT_PERIOD", 5)),
 }

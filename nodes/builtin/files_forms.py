@@ -5,23 +5,9 @@ from typing import Any
 from django import forms
 
 from forms.base import BaseForm
-from forms.fields import LiteralField, ValueField
+from forms.fields import ValueField
 from nodes.builtin.common_forms import DELIMITERS
-from nodes.files import check_path
-from orchestrator.exceptions import InvalidRequest
-
-
-class PathField(LiteralField):
-    """A path inside the files folder; whether a link leads out of it is seen when it is opened."""
-
-    def to_python(self, value: Any) -> str:
-        text = str(super().to_python(value))
-        if text:
-            try:
-                check_path(text)
-            except InvalidRequest as error:
-                raise forms.ValidationError(error.message) from None
-        return text
+from nodes.fields import FileField
 
 
 class ColumnsField(ValueField):
@@ -43,7 +29,7 @@ class ColumnsField(ValueField):
 
 
 class FileReaderForm(BaseForm):
-    path = PathField(help_text="Inside the files folder: logs/access.log")
+    path = FileField(help_text="Inside the files folder: logs/access.log")
     format = forms.ChoiceField(
         choices=[("lines", "lines of text"), ("csv", "CSV"), ("jsonl", "JSON lines")],
         initial="lines",
@@ -62,7 +48,7 @@ class FileReaderForm(BaseForm):
 
 
 class FileWriterForm(BaseForm):
-    path = PathField(help_text="Inside the files folder: out/orders.jsonl")
+    path = FileField(help_text="Inside the files folder: out/orders.jsonl")
     format = forms.ChoiceField(choices=[("jsonl", "JSON lines"), ("csv", "CSV")], initial="jsonl")
     mode = forms.ChoiceField(
         choices=[("append", "append"), ("replace", "start anew with each activation")],

@@ -1,12 +1,35 @@
 """FormSerializer: what the API and the studio are told about a form."""
 
 import json
+from typing import ClassVar
 
+import pytest
 from django import forms
 
 from forms.base import BaseForm
-from forms.fields import CronField, JsonField, KeyValueField, SecondsField, ValueField
+from forms.fields import (
+    CodeField,
+    CredentialField,
+    CronField,
+    JsonField,
+    KeyValueField,
+    SecondsField,
+    ValueField,
+)
 from forms.serializer import FormSerializer
+from nodes import files
+from nodes.fields import FileField
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path):
+    """A files folder of this test's own."""
+    before = files._folder
+    files.configure(tmp_path)
+    (tmp_path / "in.csv").touch()
+    yield
+    files._folder = before
+
 
 MODELS = {"vw": [("golf", "Golf"), ("polo", "Polo")]}
 
@@ -54,10 +77,16 @@ def test_describes_every_field_of_a_class():
         "required": True,
         "initial": None,
         "choices": [{"value": "vw", "label": "Volkswagen"}],
+        "choices_error": None,
+        "suggestions": None,
         "value": None,
         "errors": [],
         "template": False,
         "depends_on": [],
+        "visible": True,
+        "visible_when": None,
+        "limits": {},
+        "language": None,
     }
     assert found["model"]["depends_on"] == ["make"]
     assert found["model"]["choices"] == []
@@ -139,9 +168,55 @@ def test_makes_a_json_schema():
     assert schema["required"] == ["make", "model"]
     assert properties["make"]["enum"] == ["vw"]
     assert "enum" not in properties["model"]
-    assert properties["electric"]["type"] == "boolean"
+    assert properties["electric"]["type"] == ["boolean", "null"]
     assert properties["notes"]["anyOf"][0] == {"type": "string", "maxLength": 50}
     integer, template = properties["doors"]["anyOf"]
     assert integer == {"type": "integer", "minimum": 1, "maximum": 5}
     assert template["type"] == "string"
     assert properties["doors"]["default"] == 4
+
+
+class LimitsForm(BaseForm):
+    template_fields = ("port",)
+    literal_fields = ("plain",)
+    visible_when: ClassVar = {"port": {"kind": {"tcp", "udp"}}}
+
+    kind = forms.ChoiceField(choices=[("tcp", "TCP"), ("udp", "UDP"), ("pipe", "Pipe")])
+    port = forms.IntegerField(min_value=1, max_value=65535)
+    name = forms.RegexField(r"\A[a-z]+\Z", min_length=2, max_length=9)
+    plain = forms.CharField(required=False)
+    query = CodeField(required=False, language="sql")
+    script = CodeField(required=False, language="python", template=True)
+    login = CredentialField(required=False)
+    path = FileField(required=False)
+
+
+def test_tells_limits_kinds_languages_and_visibility():
+    found = fields(LimitsForm({"kind": "pipe"}))
+    assert found["port"]["limits"] == {"minimum": 1, "maximum": 65535}
+    assert found["name"]["limits"] == {"minLength": 2, "maxLength": 9, "pattern": "^[a-z]+$"}
+    assert (found["query"]["kind"], found["query"]["language"]) == ("code", "sql")
+    assert (found["login"]["kind"], found["path"]["kind"]) == ("credential", "file")
+    assert found["login"]["choices"] == []
+    assert (found["path"]["choices"], found["path"]["suggestions"]) == (None, files.existing())
+    assert sorted(found["port"]["visible_when"]["kind"]) == ["tcp", "udp"]
+    assert (found["port"]["visible"], found["kind"]["visible"]) == (False, True)
+    assert fields(LimitsForm({"kind": "udp"}))["port"]["visible"]
+    assert {name for name, field in found.items() if field["template"]} == {
+        "port", "name", "script"
+    }  # fmt: skip
+
+
+def test_files_that_exist_are_proposed_but_for_hidden_ones_and_links(tmp_path):
+    (tmp_path / "logs" / "old").mkdir(parents=True)
+    (tmp_path / "logs" / "old" / "access.log").touch()
+    (tmp_path / "logs" / "access.log").touch()
+    (tmp_path / ".secret").touch()
+    (tmp_path / "link.csv").symlink_to("/etc/passwd")
+    (tmp_path / "etc").symlink_to("/etc")
+    assert FileField().suggestions() == ["in.csv", "logs/access.log", "logs/old/access.log"]
+    assert len(files.existing(2)) == 2
+
+
+def test_a_field_that_may_be_hidden_need_not_be_given():
+    assert FormSerializer(LimitsForm).json_schema()["required"] == ["kind", "name"]

@@ -16,6 +16,8 @@ from django.http import QueryDict
 from forms import binding
 from forms.base import BaseForm, load_form_class
 from forms.fields import (
+    CodeField,
+    CredentialField,
     CronField,
     JsonField,
     KeyValueField,
@@ -222,7 +224,7 @@ def test_templates_are_compiled_once_and_only_templated_fields_are_cleaned(monke
     compile_template = binding.compile_template
     clean = forms.Field.clean
 
-    def compiling(source):
+    def compiling(source, advanced):
         compiled.append(source)
         return compile_template(source)
 
@@ -344,6 +346,8 @@ def clean(field, value):
         (SecondsField(), "1h 30m", 5400.0),
         (SecondsField(), "2d", 172800.0),
         (SecondsField(required=False), "", None),
+        (CodeField(), "  if x:\n", "  if x:\n"),
+        (CredentialField(required=False), None, ""),
         (CronField(), " */5  * * * * ", "*/5 * * * *"),
         (CronField(), "0 9 * * mon-fri", "0 9 * * mon-fri"),
         (CronField(), "@hourly", "@hourly"),
@@ -384,6 +388,7 @@ def test_cleaned_values_are_json(field, value, expected):
         (SecondsField(), 10**400),
         (SecondsField(max_value=10), 11),
         (SecondsField(), None),
+        (CredentialField(), "shop"),
         (CronField(), "* * * *"),
         (CronField(), "*/5 * * * * *"),
         (CronField(), "61 * * * *"),
@@ -438,6 +443,64 @@ def test_to_json_converts_what_django_cleans():
 
 def test_a_number_too_large_for_json_is_a_problem():
     assert [name for name, _ in RequestForm.problems({**GOOD, "limit": 10**30})] == ["limit"]
+
+
+def test_a_credential_is_one_of_the_names_there_are_and_no_template(monkeypatch):
+    class LoginForm(BaseForm):
+        template_fields = ("login",)
+        login = CredentialField()
+
+    assert LoginForm.problems({"login": "hunter2"}) == [
+        ("login", "There is no credential of this name.")
+    ]
+    monkeypatch.setattr(CredentialField, "names", staticmethod(lambda: ["shop", "mail"]))
+    assert LoginForm.problems({"login": "shop"}) == []
+    bound = LoginForm.bind({"login": "shop"})
+    assert bound.static_values == {"login": "shop"}
+    for other in ("bank", "{{ data.login }}"):
+        assert [name for name, _ in LoginForm.problems({"login": other})] == ["login"]
+
+
+def test_code_is_a_template_only_when_it_says_so():
+    class CodeForm(BaseForm):
+        template_fields = ("query",)
+        literal_fields = ("text",)
+        query = CodeField(language="sql")
+        script = CodeField(template=True)
+        text = forms.CharField()
+
+    raw = {"query": "{{ a", "script": "print({{ data.x }})", "text": "{{ b"}
+    values = CodeForm.bind(raw).render({"x": 1})
+    assert values == {"query": "{{ a", "script": "print(1)", "text": "{{ b"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (forms.DateField(), 20261121, "Enter a text."),
+        (forms.DateField(), {"day": 1}, "Enter a text."),
+        (forms.TimeField(), 12, "Enter a text."),
+        (forms.DateTimeField(), [], "Enter a text."),
+        (forms.NullBooleanField(), [True], "Enter true or false."),
+        (forms.CharField(), {"a": 1}, "Enter a text."),
+    ],
+)
+def test_a_value_of_another_type_is_told_at_its_field(field, value, message):
+    form_class = type("TypedForm", (BaseForm,), {"value": field})
+    assert form_class.problems({"value": value}) == [("value", message)]
+
+
+def test_a_form_that_raises_is_a_problem_that_names_it():
+    class HastyForm(BaseForm):
+        count = forms.IntegerField(required=False)
+
+        def clean(self):
+            return 1 / 0
+
+    assert HastyForm.problems({}) == [
+        ("__all__", f"the form {__name__}.{HastyForm.__qualname__} failed: "
+         "ZeroDivisionError: division by zero")
+    ]  # fmt: skip
 
 
 # Loading

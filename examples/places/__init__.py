@@ -1,0 +1,1 @@
+"""A package with one node, `place`: the worked example of docs/forms.md."""
