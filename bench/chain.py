@@ -49,9 +49,9 @@ class Pass(BlockingNode):
         return item
 
 
-def chain() -> FlowGraph:
+def chain(part: type[BlockingNode] = Pass) -> FlowGraph:
     graph = FlowGraph(name="chain")
-    for index, node_class in enumerate([Source, *[Pass] * (NODES - 1)]):
+    for index, node_class in enumerate([Source, *[part] * (NODES - 1)]):
         config = NodeConfig(id=str(index), type=node_class.identifier)
         node = node_class(config)
         graph.add(FlowNode(id=config.id, type=config.type, index=index, config=config, node=node))
@@ -71,9 +71,9 @@ async def plain() -> float:
     return NODES * ITERATIONS / (time.perf_counter() - begun)
 
 
-async def ours() -> float:
+async def ours(part: type[BlockingNode] = Pass) -> float:
     """Return node executions a second of a FlowRunner."""
-    graph = chain()
+    graph = chain(part)
     [loop] = FlowAnalyzer(graph).loops()
     store = open_store("memory://")
     tools = ToolRegistry()

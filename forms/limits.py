@@ -10,6 +10,8 @@ MAX_OUTPUT = 1024 * 1024
 MAX_ITEMS = 250_000
 """Elements of a list made by adding lists."""
 MAX_INTEGER = 2**53
+_PART = 4
+"""What a part of a value weighs beside its characters; walking many takes time as well."""
 
 
 def weigh(value: Any) -> None:
@@ -36,15 +38,15 @@ def weigh(value: Any) -> None:
 
 def _weight(value: Any) -> int:
     if isinstance(value, str):
-        return len(value) + 1
+        return len(value) + _PART
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TemplateFailed("the keys of an object must be text")
-        return 1
+        return _PART
     if isinstance(value, list | tuple):
-        return 1
+        return _PART
     number(value)
-    return 1
+    return _PART
 
 
 def number(value: Any) -> Any:

@@ -94,7 +94,9 @@ class BaseNode:
             return []
         return [
             Problem(f"data.form.{name}" if name != "__all__" else "data.form", message)
-            for name, message in form_class.problems(self.config.form)
+            for name, message in form_class.problems(
+                self.config.form, advanced=self.config.options.advanced_templates
+            )
         ]
 
     async def init(self) -> None:
@@ -113,7 +115,7 @@ class BaseNode:
         form_class = self.load_form()
         if form_class is None:
             return
-        bound = form_class.bind(self.config.form)
+        bound = form_class.bind(self.config.form, advanced=self.config.options.advanced_templates)
         self._values = bound.static_values
         self._render = bound.render
         self.templated = bound.templated

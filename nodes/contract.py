@@ -86,6 +86,7 @@ class NodeOptions:
     max_length, max_bytes: what the queue of a queue-writer may hold.
     overflow: what happens to an item that finds it full: `block` waits, `drop_oldest` lets the
         oldest go, `dead_letter` makes a dead letter of the new one.
+    advanced_templates: whether the templates of the form may have loops; only in the PROCESS pool.
     """
 
     timeout: float | None = None
@@ -98,6 +99,7 @@ class NodeOptions:
     max_length: int = 10_000
     max_bytes: int = 256 * 1024 * 1024
     overflow: str = "block"
+    advanced_templates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

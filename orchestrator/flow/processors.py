@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from nodes.contract import PoolType
 from orchestrator.exceptions import Problem
 from orchestrator.flow.graph import Edge, FlowGraph, FlowNode
 from orchestrator.flow.problems import problem_of, raise_if_any
@@ -41,9 +42,20 @@ class NodeValidator:
     def _check(self, node: FlowNode) -> list[Problem]:
         path = f"nodes[{node.index}]"
         try:
-            return [Problem(f"{path}.{p.path}", p.message) for p in node.node.validate()]
+            problems = [Problem(f"{path}.{p.path}", p.message) for p in node.node.validate()]
+            return problems + _without_process(node, path)
         except Exception as error:  # a node is anybody's code
             return [problem_of(path, error)]
+
+
+def _without_process(node: FlowNode, path: str) -> list[Problem]:
+    """A template with loops may use up its time for every item: nobody else's loop waits for it."""
+    options = node.config.options
+    pool = max(node.node.execution_pool, options.pool or PoolType.ASYNC)
+    if not options.advanced_templates or pool is PoolType.PROCESS:
+        return []
+    message = "needs the pool 'process': set data.config.pool"
+    return [Problem(f"{path}.data.config.advanced_templates", message)]
 
 
 class QueueMapper:

@@ -105,6 +105,7 @@ class OptionsShape(Shape):
     max_length: int = Field(default=DEFAULT_OPTIONS.max_length, ge=1, le=1_000_000)
     max_bytes: int = Field(default=DEFAULT_OPTIONS.max_bytes, ge=1024, le=64 * 1024**3)
     overflow: Overflow = "block"
+    advanced_templates: bool = False
 
     def options(self) -> NodeOptions:
         return NodeOptions(
@@ -118,6 +119,7 @@ class OptionsShape(Shape):
             max_length=self.max_length,
             max_bytes=self.max_bytes,
             overflow=self.overflow,
+            advanced_templates=self.advanced_templates,
         )
 
 

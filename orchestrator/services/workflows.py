@@ -1,12 +1,13 @@
 """Workflows and their immutable versions."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max, QuerySet
 from django.utils.text import slugify
 
-from nodes.contract import Json
+from nodes.contract import Json, NodeConfig
 from orchestrator.exceptions import Conflict, InvalidRequest, NotFound
 from orchestrator.flow.schema import digest
 from orchestrator.models import Workflow, WorkflowVersion
@@ -28,6 +29,7 @@ def create(actor: Actor, raw: Json, *, workflow_id: str | None = None) -> Workfl
     """
     authorize(actor, "workflow.create")
     flow = flow_engine().load(raw)
+    require_template_rights(actor, (node.config for node in flow.spec.nodes))
     name = flow.spec.name or workflow_id or "workflow"
     if workflow_id is not None and slugify(workflow_id) != workflow_id:
         raise InvalidRequest(f"the id {workflow_id!r} is not a slug")
@@ -46,26 +48,44 @@ def check(actor: Actor, raw: Json) -> None:
     flow_engine().load(raw)
 
 
-def save(actor: Actor, workflow_id: str, raw: Json) -> tuple[WorkflowVersion, bool]:
+def save(
+    actor: Actor, workflow_id: str, raw: Json, *, after: int | None = None
+) -> tuple[WorkflowVersion, bool]:
     """Store a new version and tell whether there was anything new in it.
+
+    Args:
+        after: the number of the version that was changed; None to follow whichever is the newest.
 
     Raises:
         NotFound: there is no such workflow.
+        Conflict: there is a version newer than `after`.
         WorkflowInvalid: with every problem; nothing is stored.
     """
     authorize(actor, "workflow.save")
-    find(workflow_id)
+    _check_newest(find(workflow_id).versions.first(), after)
     flow = flow_engine().load(raw)
+    require_template_rights(actor, (node.config for node in flow.spec.nodes))
     code = digest(flow.spec)
     with transaction.atomic():
         workflow = find(workflow_id, lock=True)
         last = workflow.versions.first()
+        _check_newest(last, after)
         if last is not None and last.digest == code and last.definition == raw:
             return last, False
         version = _add_version(actor, workflow, raw, code, number=(last.number if last else 0) + 1)
         workflow.name = flow.spec.name or workflow.name
         workflow.save(update_fields=["name", "updated_at"])
         return version, True
+
+
+def require_template_rights(actor: Actor, configs: Iterable[NodeConfig]) -> None:
+    """Let nodes that are to be saved or run on the bench pass, or raise.
+
+    Raises:
+        NotAllowed: one has advanced templates, for which the actor's roles do not suffice.
+    """
+    if any(config.options.advanced_templates for config in configs):
+        authorize(actor, "template.advanced")
 
 
 def list_all(actor: Actor) -> QuerySet[Workflow]:
@@ -138,6 +158,12 @@ def find_version(workflow: Workflow, number: int | None = None) -> WorkflowVersi
     if version is None:
         raise NotFound(f"{workflow.pk} has no version {number if number is not None else 1}")
     return version
+
+
+def _check_newest(last: WorkflowVersion | None, number: int | None) -> None:
+    if last is not None and number not in (None, last.number):
+        who = last.created_by.get_username() if last.created_by else "the system"
+        raise Conflict(f"there is a newer version, {last.number}, by {who}")
 
 
 def _is_active(workflow: Workflow) -> bool:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.environment import Template
 
-from forms import templating
+from forms import environment
 from forms.functions import FILTERS, METHODS
 from forms.limits import MAX_OUTPUT
-from forms.syntax import MAX_DEPTH, MAX_SOURCE
+from forms.syntax import MAX_DEPTH, MAX_NODES, MAX_SOURCE
 from forms.templating import compile_condition, compile_template, is_template, parse_template
 from orchestrator.exceptions import TemplateFailed, TemplateInvalid
 
@@ -273,7 +273,7 @@ def test_saving_computes_nothing(source, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("compiled")
 
-    monkeypatch.setattr(templating._Environment, "compile", never)
+    monkeypatch.setattr(environment.Environment, "compile", never)
     monkeypatch.setattr(Template, "from_code", never)
     try:
         parse_template(source)
@@ -283,7 +283,8 @@ def test_saving_computes_nothing(source, monkeypatch):
 
 
 def test_stops_at_the_deadline(monkeypatch):
-    monkeypatch.setattr(templating, "MAX_SECONDS", -1)
+    monkeypatch.setattr(environment, "MAX_SECONDS", -1)
+    monkeypatch.setattr(environment, "MORE_SECONDS", -1)
     with pytest.raises(TemplateFailed, match="takes longer"):
         render("{{ data.name|upper }}")
 
@@ -397,7 +398,7 @@ def test_the_lists_of_functions_hold_nothing_costly():
     assert not set(banned) & set(FILTERS)
     methods = {name for of_type in METHODS.values() for name in of_type}
     assert not {"format", "format_map", "zfill", "ljust", "join", "translate"} & methods
-    assert set(templating._environment.globals) == {"range"}
+    assert set(environment.environment.globals) == {"range"}
 
 
 json_values = st.recursive(
@@ -424,3 +425,165 @@ def test_any_text_is_refused_or_rendered(source):
         render(source)
     except (TemplateInvalid, TemplateFailed):
         pass
+
+
+# Loops, where they are allowed
+
+
+def render_advanced(source, data=DATA):
+    return compile_template(source, advanced=True)(data)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{% for tag in data.tags %}{{ tag }},{% endfor %}", "a,b,"),
+        ("{% for tag in data.tags %}{{ loop.index }}{{ tag }}{% endfor %}", "1a2b"),
+        (
+            "{% for tag in data.tags %}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}"
+            "{{ loop.first }}{{ loop.last }}{{ loop.length }} {% endfor %}",
+            "021TrueFalse2 110FalseTrue2 ",
+        ),
+        ("{% for x in data.missing|default([]) %}{{ x }}{% else %}none{% endfor %}", "none"),
+        (
+            "{% for x in range(9) if x is odd %}{{ x }}{% if loop.last %}.{% endif %}{% endfor %}",
+            "1357.",
+        ),
+        ("{% for x in range(9) if x > 9 %}{{ x }}{% else %}-{% endfor %}", "-"),
+        (
+            "{% for key in data.customer %}{{ key }}={{ data.customer[key] }}{% endfor %}",
+            "mail=ada@example.org",
+        ),
+        (
+            "{% for key, value in data.customer.items() %}{{ key }}={{ value }}{% endfor %}",
+            "mail=ada@example.org",
+        ),
+        (
+            "{% for x in data.tags %}"
+            "{% for y in data.tags %}{{ x }}{{ y }}{{ loop.index }} {% endfor %}"
+            "{{ loop.index }}{% endfor %}",
+            "aa1 ab2 1ba1 bb2 2",
+        ),
+        (
+            "{% for x in data.tags %}{% for x in [1] %}{{ x }}{% endfor %}{{ x }}{% endfor %}",
+            "1a1b",
+        ),
+        ("{% for item in data['items'] %}{{ item.sku|upper ~ data.count }}{% endfor %}", "X4"),
+        ("{% for tag in data.tags %}{{ tag.upper() }}{{ range(2)|length }}{% endfor %}", "A2B2"),
+        ("{% if data.paid %}{% for t in data.tags %}{{ t }}{% endfor %}{% endif %}", "ab"),
+        ("{{ data.count }}", 4),
+    ],
+)
+def test_loops(source, expected):
+    assert render_advanced(source) == expected
+    if "for" in source:
+        with pytest.raises(TemplateInvalid, match="loops are not allowed here"):
+            parse_template(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{% for x in data.tags %}{% endfor %}{{ x }}", "no 'x' here; write data.x"),
+        ("{% for x in data.tags %}{% else %}{{ x }}{% endfor %}", "no 'x' here"),
+        ("{% for x in x %}{% endfor %}", "no 'x' here"),
+        ("{% for x in data.tags %}{{ y }}{% endfor %}", "write data.y, or loop, x"),
+        ("{% for x in data.tags if loop.first %}{% endfor %}", "no 'loop' here"),
+        (
+            "{% for x in data.tags %}{% for y in x if loop.first %}{% endfor %}{% endfor %}",
+            "no 'loop'",
+        ),
+        ("{% for x in data.tags %}{% endfor %}{{ loop.index }}", "no 'loop' here"),
+        ("{% for x in data.tags %}{{ loop }}{% endfor %}", "write loop.first"),
+        ("{% for x in data.tags %}{{ loop['index'] }}{% endfor %}", "write loop.first"),
+        ("{% for x in data.tags %}{{ loop.previtem }}{% endfor %}", "write loop.first"),
+        ("{% for x in data.tags %}{{ loop.changed(x) }}{% endfor %}", "'changed' is not allowed"),
+        ("{% for data in data.tags %}{% endfor %}", "cannot give its values to 'data'"),
+        ("{% for loop in data.tags %}{% endfor %}", "'loop'"),
+        ("{% for range in data.tags %}{% endfor %}", "'range'"),
+        ("{% for _x in data.tags %}{% endfor %}", "'_x'"),
+        ("{% for x.y in data.tags %}{% endfor %}", "expected token 'in'"),
+        ("{% for x, (y, z) in data.tags %}{% endfor %}", "cannot give its values to 'this'"),
+        ("{% for x in data.tags recursive %}{% endfor %}", "recursive"),
+        ("{% for x in data.tags %}{% set y = x %}{% endfor %}", "assignments"),
+        ("{% for x in data.tags %}{% break %}{% endfor %}", "break"),
+        ("{% for x in data.tags %}" * 5 + "{% endfor %}" * 5, "at most 4 deep"),
+        ("{% macro m() %}{% endmacro %}", "macros"),
+    ],
+)
+def test_a_loop_knows_only_its_own_names(source, words):
+    with pytest.raises(TemplateInvalid, match=words):
+        parse_template(source, advanced=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            "{% for x in range(101) %}{% for y in range(100) %}{% endfor %}{% endfor %}",
+            "10000 times",
+        ),
+        ("{% for x in range(1000) %}{{ data.big }}{% endfor %}", "characters"),
+        ("{% for x in data.name %}{% endfor %}", "not through a str"),
+        ("{% for x in data.count %}{% endfor %}", "not through a int"),
+        ("{% for x in data.nothing %}{% endfor %}", "not through null"),
+        ("{% for x in data.missing %}{% endfor %}", "'missing' is missing"),
+        ("{% for x, y in data.tags %}{% endfor %}", "not enough values"),
+    ],
+)
+def test_a_loop_is_bounded(source, words):
+    with pytest.raises(TemplateFailed, match=words):
+        render_advanced(source, {**DATA, "big": "a" * 10_000})
+
+
+def test_iterations_count_over_the_whole_template():
+    inner = "{% for y in range(100) %}{% endfor %}"
+    source = "{% for x in range(49) %}" + inner + "{% endfor %}"
+    assert render_advanced(source * 2) == ""
+    with pytest.raises(TemplateFailed, match="10000 times"):
+        render_advanced(source * 2 + inner * 2)
+    with pytest.raises(TemplateFailed, match="10000 times"):
+        render_advanced(source * 2 + "{% for y in range(1000) if false %}{% endfor %}")
+
+
+def test_a_loop_stops_at_the_deadline(monkeypatch):
+    monkeypatch.setattr(environment, "MAX_SECONDS", -1)
+    monkeypatch.setattr(environment, "MORE_SECONDS", -1)
+    with pytest.raises(TemplateFailed, match="takes longer"):
+        render_advanced("{% for x in data.tags %}{% endfor %}")
+
+
+def test_a_rendering_that_had_to_wait_is_not_ended(monkeypatch):
+    monkeypatch.setattr(environment, "MAX_SECONDS", -1)
+    monkeypatch.setattr(environment, "MORE_SECONDS", 60)
+    assert render("{{ data.name|upper ~ data.count }}") == "ADA4"
+
+
+def test_comparisons_stop_at_the_deadline(monkeypatch):
+    monkeypatch.setattr(environment, "MAX_SECONDS", -1)
+    monkeypatch.setattr(environment, "MORE_SECONDS", -1)
+    with pytest.raises(TemplateFailed, match="takes longer"):
+        render("{{ 1 in data.tags }}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ data.price|round(precision=1, precision=1) }}", "{{ data.price|round(__debug__=1) }}"],
+)
+def test_what_python_cannot_compile_is_refused_when_it_is_saved(source):
+    with pytest.raises(TemplateInvalid, match="argument"):
+        parse_template(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "column", "words"),
+    [
+        ("{{ " + "(" * 400, 4 + MAX_DEPTH, "nested too deeply"),
+        ("{{ " + "1 ~ " * 4000 + "1 }}", 4 + 2 * MAX_NODES - 2, "too many parts"),
+        ("{{ data.x ~ " + "9" * 500 + " }}", 13, "too large"),
+    ],
+)
+def test_reads_no_further_than_it_must(source, column, words):
+    with pytest.raises(TemplateInvalid, match=words) as caught:
+        parse_template(source)
+    assert caught.value.column == column

@@ -1,0 +1,68 @@
+"""Every place of the built-in nodes that takes a template, and how one is put there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nodes.base import BaseNode
+from nodes.registry import NodeRegistry
+
+FORMS: dict[str, dict[str, Any]] = {
+    "data-transformer": {"fields": {"x": 1}},
+    "debug": {"message": "seen"},
+    "deduplicate": {"key": "name"},
+    "dynamic-delay": {"seconds": 0},
+    "if-condition": {"field": "name", "operator": "equals", "value": "Ada"},
+    "switch": {"value": "name", "cases": {"Ada": "ada"}},
+    "tool": {"tool": "echo", "arguments": {"x": 1}},
+}
+"""Valid settings of every node that takes templates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One field of one node type."""
+
+    node_class: type[BaseNode]
+    field: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.node_class.identifier}.{self.field}"
+
+    def form(self, source: str) -> dict[str, Any]:
+        """Return valid settings but for the template in this field."""
+        settings = FORMS[self.node_class.identifier]
+        inside = isinstance(settings[self.field], dict)
+        return {**settings, self.field: {"x": source} if inside else source}
+
+
+def targets() -> list[Target]:
+    """Return all of them, of all built-in nodes, those that are written tomorrow included."""
+    registry = NodeRegistry()
+    registry.discover()
+    found = []
+    for node_class in registry:
+        form_class = node_class.load_form()
+        if form_class is not None and node_class.__module__.startswith("nodes.builtin"):
+            form = form_class(FORMS.get(node_class.identifier, {}))
+            names = [name for name in form.fields if form.takes_template(name)]
+            found += [Target(node_class=node_class, field=name) for name in names]
+    return found
+
+
+TARGETS = targets()
+
+
+def workflow(source: str, name: str = "Hostile") -> dict[str, Any]:
+    """Return a workflow that has the template in every field of every node."""
+    nodes = [
+        {
+            "id": f"n{index}",
+            "type": target.node_class.identifier,
+            "data": {"form": target.form(source)},
+        }
+        for index, target in enumerate(TARGETS)
+    ]
+    source_node = {"id": "in", "type": "counter", "data": {"form": {"stop": 1}}}
+    edges = [{"source": "in", "target": node["id"]} for node in nodes]
+    return {"name": name, "nodes": [source_node, *nodes], "edges": edges}
