@@ -265,8 +265,8 @@ class QueueStore(ABC):
         """Entries per queue, those in flight included."""
 
     @abstractmethod
-    async def delayed(self, workflow: str, loop: str) -> int:
-        """Return how many entries of a loop wait to be tried again."""
+    async def delayed(self, workflow: str, loops: Sequence[str]) -> dict[str, int]:
+        """Return how many entries of each loop wait to be tried again."""
 
     @abstractmethod
     async def stats(self, workflow: str, queues: Sequence[str]) -> dict[str, QueueStats]:
@@ -303,7 +303,15 @@ class CacheStore(ABC):
         """Return the value, or MISSING."""
 
     @abstractmethod
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | Missing]:
+        """Return the values in the order of the keys, in one round trip."""
+
+    @abstractmethod
     async def set(self, key: str, value: bytes, ttl: float) -> None: ...
+
+    @abstractmethod
+    async def set_many(self, values: Mapping[str, bytes], ttl: float) -> None:
+        """Set all of them in one round trip; nobody sees some of them without the others."""
 
     @abstractmethod
     async def delete(self, key: str) -> bool:

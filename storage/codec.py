@@ -69,6 +69,12 @@ def decode_own(body: bytes | str) -> Any:
         raise InvalidPayload(f"not JSON: {error}") from None
 
 
+def printable(value: Any) -> str:
+    """Return a value as text, bytes as what they spell, with what JSON cannot hold escaped."""
+    raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
+
+
 def _may_be_refused(body: bytes) -> bool:
     """Tell whether there may be a NUL, or too many levels. Looking for one character is fast."""
     if b"\\" in body and b"\\u0000" in body:

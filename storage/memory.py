@@ -41,8 +41,15 @@ class MemoryCacheStore(CacheStore):
     async def get(self, key: str) -> bytes | Missing:
         return self._values.get(key)
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | Missing]:
+        return [self._values.get(key) for key in keys]
+
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         self._values.set(key, value, ttl)
+
+    async def set_many(self, values: Mapping[str, bytes], ttl: float) -> None:
+        for key, value in values.items():
+            self._values.set(key, value, ttl)
 
     async def delete(self, key: str) -> bool:
         return self._values.delete(key)

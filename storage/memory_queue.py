@@ -273,9 +273,10 @@ class MemoryQueueStore(QueueStore):
             found = self._workflows[workflow]
             return {name: len(found.queues[name].bodies) for name in queues}
 
-    async def delayed(self, workflow: str, loop: str) -> int:
+    async def delayed(self, workflow: str, loops: Sequence[str]) -> dict[str, int]:
         with self._lock:
-            return len(self._workflows[workflow].delayed[loop])
+            found = self._workflows[workflow]
+            return {loop: len(found.delayed[loop]) for loop in loops}
 
     async def stats(self, workflow: str, queues: Sequence[str]) -> dict[str, QueueStats]:
         with self._lock:

@@ -19,8 +19,20 @@ class RedisCacheStore(CacheStore):
         return MISSING if value is None else bytes(value)
 
     @translated
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | Missing]:
+        values = await self._client.mget([f"wo:cache:{key}" for key in keys]) if keys else []
+        return [MISSING if value is None else bytes(value) for value in values]
+
+    @translated
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         await self._client.set(f"wo:cache:{key}", value, px=max(1, int(ttl * 1000)))
+
+    @translated
+    async def set_many(self, values: Mapping[str, bytes], ttl: float) -> None:
+        async with self._client.pipeline() as pipe:
+            for key, value in values.items():
+                pipe.set(f"wo:cache:{key}", value, px=max(1, int(ttl * 1000)))
+            await pipe.execute()
 
     @translated
     async def delete(self, key: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-import hiredis
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -53,15 +52,8 @@ def connect(url: str) -> Client:
 
 
 class _Lean:
-    """What a connection does for each command, with less to do: one call may carry 200 KB.
-
-    Commands are packed in C, as in the client for threads. They are sent without a task and a
-    timer of their own: whoever sends one waits for its answer, and that has its timeout.
-    """
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        words = args[0].encode().split() if isinstance(args[0], str) else [args[0]]
-        return [hiredis.pack_command((*words, *args[1:]))]
+    """What a connection does for each command, with less to do: a command is sent without a task
+    and a timer of its own. Whoever sends one waits for its answer, and that has its timeout."""
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:
         if not self.is_connected:

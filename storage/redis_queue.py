@@ -253,8 +253,12 @@ class RedisQueueStore(QueueStore):
             return dict(zip(queues, await pipe.execute(), strict=True))
 
     @translated
-    async def delayed(self, workflow: str, loop: str) -> int:
-        return int(await self._client.zcard(Keys(workflow).delayed(loop)))
+    async def delayed(self, workflow: str, loops: Sequence[str]) -> dict[str, int]:
+        keys = Keys(workflow)
+        async with self._client.pipeline(transaction=True) as pipe:
+            for loop in loops:
+                pipe.zcard(keys.delayed(loop))
+            return dict(zip(loops, await pipe.execute(), strict=True))
 
     @translated
     async def stats(self, workflow: str, queues: Sequence[str]) -> dict[str, QueueStats]:

@@ -7,8 +7,7 @@ from typing import Any
 from nodes.contract import NodeOutput
 from orchestrator.exceptions import InvalidPayload, NodeFailed
 from orchestrator.execution.context import ExecutionContext, Output, idempotency_key
-from orchestrator.execution.text import text
-from storage.codec import check, encode
+from storage.codec import check, encode, printable
 
 QUEUE_FULL = "queue_full"
 _MESSAGE_LIMIT = 2_000
@@ -20,9 +19,9 @@ def dead_letter(context: ExecutionContext, failure: NodeFailed) -> bytes:
     record = {
         **_place(context, failure.node_id or context.scope.loop),
         "reason": context.failure_reason,
-        "error_type": text(failure.error_type),
-        "message": text(failure.message)[:_MESSAGE_LIMIT],
-        "trace": text(failure.trace),
+        "error_type": printable(failure.error_type),
+        "message": printable(failure.message)[:_MESSAGE_LIMIT],
+        "trace": printable(failure.trace),
         **_payload("node_input", "node_headers", failure.node_input),
     }
     return _encoded(record)
@@ -46,7 +45,7 @@ def _place(context: ExecutionContext, node_id: str) -> dict[str, Any]:
     """Return what is known of an iteration, and of a node in it."""
     scope = context.scope
     now = time.time()
-    item_id = text(context.item.id)
+    item_id = printable(context.item.id)
     return {
         "version": scope.version,
         "activation": scope.activation,
@@ -54,9 +53,9 @@ def _place(context: ExecutionContext, node_id: str) -> dict[str, Any]:
         "slot": scope.slot,
         "token": scope.token,
         "queue": context.entry.queue if context.entry is not None else "",
-        "node_id": text(node_id),
+        "node_id": printable(node_id),
         "item_id": item_id,
-        "idempotency_key": idempotency_key(scope.workflow, text(node_id), item_id),
+        "idempotency_key": idempotency_key(scope.workflow, printable(node_id), item_id),
         "deliveries": context.deliveries,
         "attempts": list(context.attempts),
         "born": context.born or now,
@@ -92,7 +91,10 @@ def _data(item: Any) -> Any:
         encode(value)
         check(value)
     except InvalidPayload as error:
-        return {"unencodable": error.message, "text": text(_Short().repr(value))[:_MESSAGE_LIMIT]}
+        return {
+            "unencodable": error.message,
+            "text": printable(_Short().repr(value))[:_MESSAGE_LIMIT],
+        }
     return value
 
 

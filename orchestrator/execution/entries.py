@@ -9,6 +9,7 @@ from orchestrator.exceptions import InvalidPayload, NodeFailed
 from orchestrator.execution.context import ExecutionContext
 from orchestrator.execution.envelope import Envelope, unseal
 from storage.base import Entry
+from storage.codec import printable
 
 if TYPE_CHECKING:
     from orchestrator.execution.runner import FlowRunner
@@ -90,7 +91,10 @@ class Entries:
         context = self._context(entry, envelope)
         node_id = envelope.entry_node
         if node_id is None or node_id == step.id:
-            await iterations.run(context, step, envelope.item, perf_counter())
+            now = perf_counter()
+            if now >= step.tap.due:
+                step.tap.take(now, None, envelope.item)
+            await iterations.run(context, step, envelope.item, now)
         elif node_id in self._runner.plan.steps:
             context.entry_node, context.start = node_id, envelope.start
             await iterations.enter(context, node_id)
@@ -126,7 +130,7 @@ class Entries:
 
 def _unreadable(entry: Entry) -> Envelope:
     """Return an item that shows what an entry holds that is no envelope."""
-    raw = entry.body[:_RAW_LIMIT].decode(errors="backslashreplace").replace("\0", "\\0")
+    raw = printable(entry.body[:_RAW_LIMIT])
     return Envelope(item=NodeOutput(entry.id, {"raw": raw}), born=0.0)
 
 

@@ -181,7 +181,9 @@ class Iterations:
             if output is not None:
                 context.item = output
                 before = self.states()
-                await self.engine.follow(context, step, output, perf_counter())
+                now = perf_counter()
+                step.tap.take_rare(now, None, output=output)
+                await self.engine.follow(context, step, output, now)
         except Exception as error:
             context.fail(as_failure(error, step.id))
         if output is not None or not context.clean:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.execution.context import Scope
+from orchestrator.execution.plan import Call, Step
 from orchestrator.flow.graph import FlowGraph
 from orchestrator.flow.loops import Loop
 from storage.base import Completion, Lease, QueueStore, SlotState, inbox
@@ -17,6 +18,7 @@ class LoopJob:
     lease_valid: tells by the monotonic clock whether the lease may still be acted on.
     max_deliveries: how often an item may be handed out to workers that die.
     restore: what to begin with when the store has lost everything, see `QueueStore.begin`.
+    around: wraps the call of every step, see `Plan.arm`.
     """
 
     graph: FlowGraph
@@ -30,6 +32,7 @@ class LoopJob:
     commit_window: int = 200
     max_deliveries: int = 3
     restore: SlotState | None = None
+    around: Callable[[Step, Call], Call] | None = None
 
     @property
     def completion(self) -> Completion:

@@ -11,8 +11,9 @@ from typing import Any
 
 from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeTimeout
-from orchestrator.execution.cycles import group_cycles
+from orchestrator.execution.tap import Tap
 from orchestrator.flow.graph import Condition, FlowGraph, FlowNode
+from orchestrator.flow.search import components
 
 Call = Callable[..., Awaitable[Any]]
 MEASURE_EVERY = 0.005
@@ -67,7 +68,7 @@ class Step:
     __slots__ = (
         "arrivals", "background", "call", "chain", "conditional", "contextual", "count",
         "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next", "node",
-        "rank", "routes", "seconds", "started_at", "threaded", "type", "walked_in",
+        "rank", "routes", "seconds", "started_at", "tap", "threaded", "type", "walked_in",
     )  # fmt: skip
 
     def __init__(self, flow_node: FlowNode) -> None:
@@ -96,6 +97,7 @@ class Step:
         self.started_at = 0.0
         self.ended_at = 0.0
         self.last_error = ""
+        self.tap = Tap()
 
     @property
     def plain(self) -> bool:
@@ -161,11 +163,12 @@ class Plan:
 
     def _group_cycles(self) -> None:
         targets = {s.id: [route.target.id for route in s.routes] for s in self.steps.values()}
-        groups = group_cycles(targets)
+        found = components(targets, targets.__getitem__)
+        groups = {vertex: place for place, group in enumerate(found) for vertex in group}
         turning = {
             groups[source]
-            for source, found in targets.items()
-            for target in found
+            for source, leads_to in targets.items()
+            for target in leads_to
             if groups[target] == groups[source]
         }
         for step in self.steps.values():

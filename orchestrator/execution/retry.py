@@ -14,7 +14,7 @@ from nodes.contract import NodeOutput, RetryPolicy
 from orchestrator.exceptions import InvalidPayload, NodeFailed
 from orchestrator.execution.context import ExecutionContext
 from orchestrator.execution.envelope import seal
-from orchestrator.execution.text import text
+from storage.codec import printable
 
 _MESSAGE_LIMIT = 2_000
 _NO_ATTEMPT = ("WorkerLost", "UnknownNode")
@@ -44,8 +44,8 @@ def attempt_record(context: ExecutionContext, failure: NodeFailed) -> dict[str, 
         "node_id": failure.node_id,
         "worker": f"{scope.loop}/{scope.slot}",
         "token": scope.token,
-        "error_type": text(failure.error_type),
-        "message": text(failure.message)[:_MESSAGE_LIMIT],
+        "error_type": printable(failure.error_type),
+        "message": printable(failure.message)[:_MESSAGE_LIMIT],
     }
 
 

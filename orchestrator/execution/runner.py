@@ -3,13 +3,13 @@
 import asyncio
 import functools
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from nodes.contract import Node
 from orchestrator.events import LoopState
 from orchestrator.exceptions import OrchestratorError, StoreUnavailable
+from orchestrator.execution.boundary import Boundary
 from orchestrator.execution.cancellation import end_task, heed_cancellation
 from orchestrator.execution.commit import Abandoned, CommitWindow
 from orchestrator.execution.committer import Committer
@@ -38,24 +38,16 @@ class FlowRunner:
         self.producer: Step = self.plan.steps[job.loop.id]
         self.state = LoopState.PENDING
         self.reason = ""
-        self.attention = False
-        """Set when the source has to call `attend` at the next boundary."""
-        self.at_boundary = False
-        """Set while the source waits for an item: then a flush may run in between."""
-        self.visit: asyncio.Task[None] | None = None
-        """The flush that runs while the source waits."""
+        self.boundary = Boundary(lambda error: self.iterations.window.fail(error))
         self.begun: SlotState | None = None
         """What the slot was found with."""
         self.outages = 0
         """How often the store did not answer."""
         self.iterations: Iterations
         self.stopping = False
-        self._paused = False
-        self._wish = asyncio.Event()
         self._sleeping = False
         self._interrupted = False
         self._killed = False
-        self._due: deque[Callable[[], Awaitable[None]]] = deque()
         self._flushing: set[Step] = set()
         self._main: asyncio.Task[Any] | None = None
         self._aside: list[asyncio.Task[None]] = []
@@ -74,24 +66,22 @@ class FlowRunner:
         """Have the loop end at once. The item in hand is given up; the next start runs it again."""
         self.stopping = self._killed = True
         self._abandon()
-        self._wish.set()
+        self.boundary.called.set()
         if self._main is not None:
             self._main.cancel()
 
     def pause(self) -> None:
-        self._paused = True
+        self.boundary.paused = True
         self._nudge()
 
     def resume(self) -> None:
-        self._paused = False
-        self.attention = True
-        self._wish.set()
+        self.boundary.paused = False
+        self.boundary.call()
 
     def _nudge(self) -> None:
         """Have the source attend at the next boundary: at once if its producer only waits."""
-        self.attention = True
-        self._wish.set()
-        waits = self.at_boundary and not self._sleeping
+        self.boundary.call()
+        waits = self.boundary.open and not self._sleeping
         if waits and not self._interrupted and self.job.loop.reads is None:
             if self._main is not None and not self.producer.threaded:
                 self._interrupted = True
@@ -135,6 +125,7 @@ class FlowRunner:
         finally:
             await self._tear_down(initialised)
         await self._leave()
+        self._main = None  # what `kill` would cancel now is no work of ours
         if failure is not None:
             raise failure
         self._set_state(LoopState.COMPLETED if completed else LoopState.STOPPED)
@@ -156,8 +147,7 @@ class FlowRunner:
             source = QueueSource(self)
             completed, more = await source.run(), source.run
         await self._end_aside()
-        if self.visit is not None:
-            await self.visit
+        await self.boundary.visited()
         while completed and not await self._complete():
             completed = await more()
         await self.iterations.window.flush()
@@ -171,9 +161,8 @@ class FlowRunner:
         if not await ProducerSource(self, begun).run():
             return False
         await end_task(listening)
-        if self.visit is not None:
-            await self.visit
-        await self._run_due()
+        await self.boundary.visited()
+        await self.boundary.run_due()
         return await box.drain()
 
     async def _complete(self) -> bool:
@@ -200,7 +189,7 @@ class FlowRunner:
                 await step.node.init()
             except Exception as error:
                 raise as_failure(error, step.id) from error
-        self.plan.arm()
+        self.plan.arm(self.job.around)
         committer = self._committer(begun)
         window = CommitWindow(
             committer,
@@ -246,8 +235,7 @@ class FlowRunner:
     async def _tear_down(self, initialised: list[Node]) -> None:
         self._abandon()
         await self._end_aside()
-        if self.visit is not None:
-            self.visit.cancel()
+        self.boundary.close()
         if hasattr(self, "iterations"):
             await self.iterations.close()
         for node in reversed(initialised):
@@ -267,75 +255,33 @@ class FlowRunner:
     async def attend(self) -> bool:
         """Do what was asked for between two iterations; tell whether the loop has to stop."""
         self.was_interrupted()  # by a cancellation that the producer has kept to itself
+        boundary = self.boundary
         while True:
-            self.attention = False
-            await self._run_due()
-            if self.stopping or not self._paused:
+            boundary.attention = False
+            await boundary.run_due()
+            if self.stopping or not boundary.paused:
                 break
             await self.iterations.window.flush()
             self._set_state(LoopState.PAUSED)
-            while self._paused and not self.stopping:
-                self._wish.clear()
-                await self._wish.wait()
+            while boundary.paused and not self.stopping:
+                boundary.called.clear()
+                await boundary.called.wait()
         if self.stopping:
             self._set_state(LoopState.DRAINING)
         elif self.state is LoopState.PAUSED:
             self._set_state(LoopState.RUNNING)
         return self.stopping
 
-    async def leave_boundary(self) -> None:
-        """Let what runs while the source waits come to its end, unless the loop is ended itself."""
-        self.at_boundary = False
-        if self.visit is not None and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
-            await self.visit
-
     async def _flush_regularly(self, step: Step, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
             if step not in self._flushing:
                 self._flushing.add(step)
-                self._call_on(functools.partial(self._flush, step))
+                self.boundary.add(functools.partial(self._flush, step))
 
     async def _flush(self, step: Step) -> None:
         self._flushing.discard(step)
         await self.iterations.flush(step)
-
-    async def visit_with(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have a piece of work done at the next boundary, and wait until it is."""
-        done = asyncio.Event()
-
-        async def visited() -> None:
-            try:
-                await work()
-            finally:
-                done.set()
-
-        self._call_on(visited)
-        await done.wait()
-
-    def _call_on(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do it while the source waits, or have the source do it."""
-        self._due.append(work)
-        if not self.at_boundary or self._paused:
-            self.attention = True
-            self._wish.set()
-        elif self.visit is None:
-            self.visit = asyncio.create_task(self._run_visit())
-
-    async def _run_visit(self) -> None:
-        window = self.iterations.window
-        try:
-            await self._run_due()
-        except Exception as error:
-            if not isinstance(error, Abandoned):
-                logger.exception("work at a boundary failed")
-            window.fail(as_failure(error) if not isinstance(error, OrchestratorError) else error)
-        finally:
-            self.visit = None
-
-    async def _run_due(self) -> None:
-        while self._due:
-            await self._due.popleft()()
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T | None:
         """Repeat a call of the store until it answers; None when the loop has to stop first."""
@@ -360,15 +306,15 @@ class FlowRunner:
 
     async def sleep(self, seconds: float) -> None:
         """Wait, or less if something is wished for."""
-        await self._wait(seconds, lambda: self.attention)
+        await self._wait(seconds, lambda: self.boundary.attention)
 
     async def _wait(self, seconds: float, enough: Callable[[], bool]) -> None:
         self._sleeping = True
         try:
             async with asyncio.timeout(seconds):
                 while not enough():
-                    self._wish.clear()
-                    await self._wish.wait()
+                    self.boundary.called.clear()
+                    await self.boundary.called.wait()
         except TimeoutError:
             return
         finally:

@@ -47,7 +47,7 @@ class ProducerSource:
 
     async def run(self) -> bool:
         """Return True when the producer completed, False when the loop has to stop."""
-        runner, step = self._runner, self._step
+        runner, step, boundary = self._runner, self._step, self._runner.boundary
         iterations, window, node = runner.iterations, runner.iterations.window, step.node
         prefix = runner.scope.item_id(0)[:-1]
         produce = self._with_context if step.contextual else step.call
@@ -57,13 +57,13 @@ class ProducerSource:
             measuring = now >= measure_at
             if measuring:
                 measure_at = await self._begin_measuring() + MEASURE_EVERY
-            if runner.attention and await runner.attend():
+            if boundary.attention and await runner.attend():
                 return False
             if window.full:
                 await window.has_room()
                 continue  # something may have been asked for meanwhile
             sequence = iterations.sequence + 1
-            runner.at_boundary = True
+            boundary.open = True
             try:
                 item = await produce(NodeOutput(f"{prefix}{sequence}", {}, {}))
             except (Exception, asyncio.CancelledError) as error:
@@ -71,7 +71,7 @@ class ProducerSource:
                 now = measure_at
                 continue
             finally:
-                await runner.leave_boundary()
+                await boundary.leave()
             now = perf_counter()
             if measuring or chain is None or type(item) is not NodeOutput:
                 if type(item) is ExecutionCompleted:
@@ -119,6 +119,8 @@ class ProducerSource:
             await self._failed(TypeError(f"execute returned {kind}, not NodeOutput"))
             return
         context = self._context(item, sequence)
+        if measuring and item is not None and now >= self._step.tap.due:
+            self._step.tap.take(now, None, item, seconds=self._step.last_seconds)
         if sequence <= self._alone_until:
             await self._run_alone(context, item, now)
         else:
@@ -190,7 +192,7 @@ class QueueSource:
         window = runner.iterations.window
         outages = runner.outages
         while True:
-            if runner.attention and await runner.attend():
+            if runner.boundary.attention and await runner.attend():
                 return False
             window.kick()
             entries = await self._read()
@@ -210,11 +212,11 @@ class QueueSource:
 
     async def _read(self) -> Sequence[Entry]:
         runner = self._runner
-        runner.at_boundary = True
+        runner.boundary.open = True
         try:
             found = await runner.patiently(lambda: self._entries.read(_READ_WAIT))
         finally:
-            await runner.leave_boundary()
+            await runner.boundary.leave()
         return found or ()
 
     async def _adopt(self) -> bool:
@@ -246,7 +248,7 @@ class QueueSource:
         if now >= self._breathe_at:
             await asyncio.sleep(0)  # as in ProducerSource
             self._breathe_at = now + MEASURE_EVERY
-        if runner.attention and await runner.attend():
+        if runner.boundary.attention and await runner.attend():
             return False
         if runner.iterations.window.full:
             await runner.iterations.window.has_room()
@@ -277,9 +279,9 @@ class Inbox:
             entries = await runner.patiently(lambda: self._entries.read(_LISTEN_WAIT)) or ()
             if runner.outages != outages:  # as in QueueSource
                 outages = runner.outages
-                await runner.visit_with(self.recover)
+                await runner.boundary.visit_with(self.recover)
             elif entries:
-                await runner.visit_with(functools.partial(self._run_all, entries))
+                await runner.boundary.visit_with(functools.partial(self._run_all, entries))
             elif runner.stopping:
                 return
 
@@ -288,7 +290,7 @@ class Inbox:
         runner = self._runner
         outages = -1  # who listened may have been cut off from an answer
         while not await self._entries.exhausted():
-            if runner.attention and await runner.attend():
+            if runner.boundary.attention and await runner.attend():
                 return False
             if runner.outages != outages:
                 outages = runner.outages

@@ -141,6 +141,9 @@ class WorkflowEngine:
         ended = perf_counter()
         step.measure(begun, ended)
         step.count += 1
+        if ended >= step.tap.due:
+            port = chosen_port.get() if step.conditional else None
+            step.tap.take(ended, item, output, port=port, seconds=ended - begun)
         return output, ended
 
     async def _branch(self, context: ExecutionContext, ready: Ready) -> None:
@@ -272,6 +275,7 @@ def failure_at(step: Step, error: BaseException, item: Any) -> BaseException:
     if not failure.trace:
         failure.trace = "".join(traceback.format_exception(error))[-_TRACE_LIMIT:]
     step.last_error = f"{failure.error_type}: {failure.message}"[:500]
+    step.tap.take_rare(step.ended_at, item, error=failure.error_type)
     return failure
 
 

@@ -53,6 +53,10 @@ class FlowAnalyzer:
         queues = dict.fromkeys([*writers, *readers])
         return {q: (tuple(writers.get(q, ())), tuple(readers.get(q, ()))) for q in queues}
 
+    def writers_of(self, loop: Loop) -> tuple[str, ...]:
+        """The names (`loop/slot`) of the slots that write the queue a loop reads."""
+        return self._writer_slots.get(loop.reads, ())
+
     def problems(self) -> list[Problem]:
         """Return everything that keeps the graph from running as loops."""
         return [
@@ -92,6 +96,14 @@ class FlowAnalyzer:
             (edge for edge in walked if (edge.source, edge.target) in pairs),
             key=lambda edge: edge.index,
         )
+
+    @cached_property
+    def _writer_slots(self) -> dict[str | None, tuple[str, ...]]:
+        replicas = {loop.id: loop.replicas for loop in self._loops}
+        return {
+            queue: tuple(f"{loop}/{slot}" for loop in writers for slot in range(replicas[loop]))
+            for queue, (writers, _) in self.queue_graph().items()
+        }
 
     @cached_property
     def _writers(self) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """WorkflowSpec -> FlowGraph, with the node classes and the condition language handed in."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,35 @@ from orchestrator.flow.shapes import EdgeSpec, NodeSpec
 
 Create = Callable[[NodeConfig], Node]
 Compile = Callable[[str], Condition]
+_PLACE = re.compile(r"(nodes|edges)\[(\d+)\].*", re.DOTALL)
+_ID_OF = {"nodes": "id", "edges": "target"}
+"""Whom a problem at a node or an edge concerns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedFlow:
-    """A workflow that passed every check."""
+    """A workflow that passed every check; `problems` has what is wrong with one only inspected."""
 
     spec: WorkflowSpec
     graph: FlowGraph
     analyzer: FlowAnalyzer
+    problems: tuple[Problem, ...] = ()
+
+    def require_valid(self, node_id: str | None = None) -> None:
+        """Raise for what is wrong with the JSON as such, and with a node and the edges to it.
+
+        Raises:
+            WorkflowInvalid: with these problems; those elsewhere do not hinder the node.
+        """
+        raise_if_any(p for p in self.problems if self._concerns(p.path, node_id))
+
+    def _concerns(self, path: str, node_id: str | None) -> bool:
+        match = _PLACE.fullmatch(path)
+        if match is None:
+            return path != "entry_point"
+        value = self.spec.raw[match[1]][int(match[2])]
+        named = value.get(_ID_OF[match[1]]) if isinstance(value, dict) else None
+        return node_id is not None and named == node_id
 
 
 class FlowBuilder:
@@ -50,14 +71,26 @@ class FlowBuilder:
         Raises:
             WorkflowInvalid: with every problem found.
         """
+        flow = self.inspect(raw, processors, node_cap=node_cap, edge_cap=edge_cap)
+        raise_if_any(dict.fromkeys([*flow.problems, *flow.analyzer.problems()]))
+        return flow
+
+    def inspect(
+        self,
+        raw: Any,
+        processors: Sequence[PostProcessor] = (),
+        *,
+        node_cap: int = 10_000,
+        edge_cap: int = 50_000,
+    ) -> LoadedFlow:
+        """Return what can be built, with the problems found; whether it runs as loops is not
+        asked. With problems the graph may lack nodes and edges."""
         spec, problems = read_workflow(raw, node_cap, edge_cap)
         graph, unbuilt = self.assemble(spec)
         problems += unbuilt
         problems += collect_problems(graph, processors)
-        analyzer = FlowAnalyzer(graph)
-        problems += analyzer.problems()
-        raise_if_any(dict.fromkeys(problems))
-        return LoadedFlow(spec=spec, graph=graph, analyzer=analyzer)
+        found = tuple(dict.fromkeys(problems))
+        return LoadedFlow(spec=spec, graph=graph, analyzer=FlowAnalyzer(graph), problems=found)
 
     def build(self, spec: WorkflowSpec) -> FlowGraph:
         """Return the graph.

@@ -15,8 +15,7 @@ def digests(flow: LoadedFlow) -> dict[str, str]:
     That is its nodes (id, type, form, options), the edges between them in their order, and the
     slots that write the queue it reads; not names and positions, nor any other loop.
     """
-    writers = _writers(flow)
-    return {loop.id: _digest(flow, loop, writers) for loop in flow.analyzer.loops()}
+    return {loop.id: _digest(flow, loop) for loop in flow.analyzer.loops()}
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
@@ -24,12 +23,12 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
     return {loop for loop, digest in after.items() if before.get(loop) != digest}
 
 
-def _digest(flow: LoadedFlow, loop: Loop, writers: Mapping[str, list[str]]) -> str:
+def _digest(flow: LoadedFlow, loop: Loop) -> str:
     edges = (flow.spec.edges[place] for place in _places(flow, loop))
     depends = {
         "loop": loop.id,
         "reads": loop.reads,
-        "writers": writers.get(loop.reads, []) if loop.reads is not None else [],
+        "writers": flow.analyzer.writers_of(loop),
         "replicas": loop.replicas,
         "nodes": [
             [node.id, node.type, node.config.form, asdict(node.config.options)]
@@ -47,13 +46,3 @@ def _digest(flow: LoadedFlow, loop: Loop, writers: Mapping[str, list[str]]) -> s
 def _places(flow: LoadedFlow, loop: Loop) -> list[int]:
     """Return where in the JSON the edges of the loop are; a queue's ends are in its nodes."""
     return sorted(edge.index for node in loop.nodes for edge in flow.graph.walked(node.id))
-
-
-def _writers(flow: LoadedFlow) -> dict[str, list[str]]:
-    """Return by queue the slots (`loop/slot`) that write it."""
-    writers: dict[str, list[str]] = {}
-    for loop in flow.analyzer.loops():
-        names = [f"{loop.id}/{slot}" for slot in range(loop.replicas)]
-        for queue in loop.writes:
-            writers.setdefault(queue, []).extend(names)
-    return writers

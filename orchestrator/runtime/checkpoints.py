@@ -107,11 +107,11 @@ class Checkpoints:
         at = time.time()
         names = [queue.name for queue in plan_queues(loops.values())]
         stats = await self._queues.stats(workflow, names)
-        late = [loop for loop in loops if await self._queues.delayed(workflow, loop)]
+        delayed = await self._queues.delayed(workflow, list(loops))
         sight = Sight(
             at=at,
             heads={name: found.oldest_at for name, found in stats.items()},
-            late=frozenset(late),
+            late=frozenset(loop for loop, count in delayed.items() if count),
             dead_since=await self._dead_since(workflow),
         )
         return marks.look(sight, loops)

@@ -10,7 +10,7 @@ from nodes.contract import Json
 from orchestrator.exceptions import InvalidPayload
 from orchestrator.models import DeadLetter
 from storage.base import Entry
-from storage.codec import decode
+from storage.codec import decode, printable
 
 UNREADABLE = "invalid_payload"
 _MAX_INT = 2**31 - 1
@@ -125,5 +125,5 @@ def bare(workflow: str, entry: Entry, refusal: Exception | None) -> DeadLetter:
 
 
 def _unreadable(entry: Entry, why: str) -> Record:
-    raw = entry.body[:_RAW_LIMIT].decode(errors="backslashreplace").replace("\0", "\\0")
+    raw = printable(entry.body[:_RAW_LIMIT])
     return Record({"reason": UNREADABLE, "message": why, "item": {"raw": raw}})

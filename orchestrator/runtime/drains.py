@@ -57,7 +57,7 @@ class Drains:
             # looked at may have come due before the delayed ones were.
             return (
                 await self._any(workflow, queues)
-                or await self._any_delayed(workflow, basin)
+                or any((await self._queues.delayed(workflow, basin.loops)).values())
                 or await self._any(workflow, queues)
             )
         except StoreUnavailable:
@@ -65,9 +65,3 @@ class Drains:
 
     async def _any(self, workflow: str, queues: Sequence[str]) -> bool:
         return any((await self._queues.lengths(workflow, queues)).values())
-
-    async def _any_delayed(self, workflow: str, basin: Basin) -> bool:
-        for loop in basin.loops:
-            if await self._queues.delayed(workflow, loop):
-                return True
-        return False

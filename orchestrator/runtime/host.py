@@ -24,8 +24,9 @@ from orchestrator.execution.runner import FlowRunner
 from orchestrator.runtime import clock
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.forked import line
+from orchestrator.runtime.taps import Taps
 from storage.base import SlotState
-from storage.datastore import open_store
+from storage.datastore import DataStore, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class HostedLoop:
         """Run the loop to its end and return the report of it."""
         store = open_store(orchestrator_settings().REDIS_URL)
         try:
-            flow = await asyncio.to_thread(flow_engine().load, self.order["definition"])
+            flow = await asyncio.to_thread(flow_engine().load_saved, self.order["definition"])
             assignment = SlotAssignment(**self.order["assignment"])
             self.runner = flow_engine().runner(
                 flow,
@@ -73,7 +74,7 @@ class HostedLoop:
                 self.wish(name)
             if self.cut_off:
                 return {"outcome": "stopped", "error": ""}
-            return {"outcome": str(await self.runner.run()), "error": ""}
+            return {"outcome": await self._run(self.runner, store), "error": ""}
         except LeaseLost as error:
             return {"outcome": "fenced", "error": error.message}
         except OrchestratorError as error:
@@ -83,6 +84,14 @@ class HostedLoop:
             return {"outcome": "failed", "error": f"{type(error).__name__}: {error}"}
         finally:
             await store.close()
+
+    async def _run(self, runner: FlowRunner, store: DataStore) -> str:
+        taps = Taps(store.cache, runner.scope, runner.plan.steps.values())
+        taps.start()
+        try:
+            return str(await runner.run())
+        finally:
+            await taps.stop(last=not self.cut_off)
 
     def _restore(self) -> SlotState | None:
         given = self.order["restore"]

@@ -38,7 +38,7 @@ class Plans:
         plan = self._known.get((workflow, version))
         if plan is None:
             definition = await sync_to_async(leases.definition)(workflow, version)
-            flow = await asyncio.to_thread(flow_engine().load, definition)
+            flow = await asyncio.to_thread(flow_engine().load_saved, definition)
             plan = VersionPlan(
                 definition=definition, loops={loop.id: loop for loop in flow.analyzer.loops()}
             )

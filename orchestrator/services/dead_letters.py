@@ -184,7 +184,7 @@ def places(workflow: Workflow) -> Places:
     if version is None:
         raise Conflict(f"{workflow.pk} has no active version: start it first")
     try:
-        flow = flow_engine().load(version.definition)
+        flow = flow_engine().load_saved(version.definition)
     except WorkflowInvalid as error:
         message = f"version {version.number} of {workflow.pk} cannot be loaded any more"
         raise Conflict(message, problems=error.problems) from None

@@ -252,7 +252,7 @@ class _Overtaken(Exception):
 def _try_start(workflow_id: str, number: int | None, origin: str | None) -> Change:
     seen = find(workflow_id)
     version = find_version(seen, number)
-    flow = flow_engine().load(version.definition)
+    flow = flow_engine().load_saved(version.definition)
     upgrade = _upgrade(seen, flow, version, origin)
 
     def apply(workflow: Workflow) -> bool:
@@ -276,7 +276,7 @@ def _upgrade(
     if before is None or _begins_anew(workflow, origin):
         return None
     same = before.digest == version.digest
-    loaded = flow if same else flow_engine().load(before.definition)
+    loaded = flow if same else flow_engine().load_saved(before.definition)
     upgrade = upgrades.compare(loaded, flow, version.number)
     if not same:
         upgrades.refuse_losses(upgrade, workflow)

@@ -143,7 +143,7 @@ def _plans(digest: str, version: int) -> tuple[PlannedQueue, ...]:
         WorkflowInvalid: the version cannot be used any more.
     """
     definition = WorkflowVersion.objects.values_list("definition", flat=True).get(pk=version)
-    return tuple(plan_queues(flow_engine().load(definition).analyzer.loops()))
+    return tuple(plan_queues(flow_engine().load_saved(definition).analyzer.loops()))
 
 
 def _find(workflow_id: str, queue: str) -> PlannedQueue:
@@ -173,11 +173,8 @@ async def _read(
         async with gate:
             stats = await store.queue.stats(workflow, [plan.name for plan in wanted])
             latest = await store.feed.latest(workflow)
-            delayed = {
-                loop: await store.queue.delayed(workflow, loop)
-                for plan in wanted
-                if (loop := plan.inbox_of) is not None
-            }
+            loops = [plan.inbox_of for plan in wanted if plan.inbox_of is not None]
+            delayed = await store.queue.delayed(workflow, loops)
         return queue_views.Contents(stats=stats, delayed=delayed, latest=latest)
 
     found = await asyncio.gather(*map(one, plans))

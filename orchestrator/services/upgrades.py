@@ -108,9 +108,7 @@ def _counter(
 ) -> Callable[[DataStore], Awaitable[dict[str, int]]]:
     async def count(store: DataStore) -> dict[str, int]:
         lengths = await store.queue.lengths(workflow_id, [inbox(loop) for loop in loops])
-        return {
-            loop: lengths[inbox(loop)] + await store.queue.delayed(workflow_id, loop)
-            for loop in loops
-        }
+        delayed = await store.queue.delayed(workflow_id, loops)
+        return {loop: lengths[inbox(loop)] + delayed[loop] for loop in loops}
 
     return count

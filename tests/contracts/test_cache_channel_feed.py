@@ -20,6 +20,41 @@ async def test_a_value_expires(store):
             await asyncio.sleep(0.005)
 
 
+async def test_many_values_come_in_the_order_of_their_keys(store):
+    await store.cache.set_many({"a": b"1", "b": b"2"}, 60)
+    assert await store.cache.get_many(["b", "none", "a", "b"]) == [b"2", MISSING, b"1", b"2"]
+    assert await store.cache.get("a") == b"1"
+
+
+async def test_many_values_are_seen_together(store):
+    """The values are large: the server reads each with several calls."""
+    keys = [f"together-{n}" for n in range(4)]
+
+    async def write(number):
+        body = str(number).encode() * 200_000
+        await store.cache.set_many(dict.fromkeys(keys, body), 60)
+
+    await write(0)
+    writes = asyncio.gather(*(write(number) for number in range(1, 9)))
+    while not writes.done():
+        seen = {bytes(value) for value in await store.cache.get_many(keys)}
+        assert len(seen) == 1
+        await asyncio.sleep(0)
+    await writes
+
+
+async def test_many_may_be_none(store):
+    await store.cache.set_many({}, 60)
+    assert await store.cache.get_many([]) == []
+
+
+async def test_many_values_expire(store):
+    await store.cache.set_many({"a": b"1", "b": b"2"}, 0.02)
+    async with asyncio.timeout(5):
+        while await store.cache.get_many(["a", "b"]) != [MISSING, MISSING]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def test_channel_values_lists_and_counters(store):
     channel = store.channel("r")
     assert await channel.get("a") is MISSING

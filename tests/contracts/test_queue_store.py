@@ -244,11 +244,11 @@ async def test_the_first_queue_is_read_first(store):
 async def test_what_is_delayed_comes_when_it_is_due(store):
     holder = await filled(store)
     await store.queue.commit(holder, commit(delayed=[(3600, b"late"), (0.2, b"soon"), (0, b"now")]))
-    assert await store.queue.delayed("w", "a") == 3
+    assert await store.queue.delayed("w", ["a", "b"]) == {"a": 3, "b": 0}
     first = await store.queue.read(holder, [inbox("a")], 9, 0)
     second = await store.queue.read(holder, [inbox("a")], 9, 30)
     assert [entry.body for entry in first + second] == [b"now", b"soon"]
-    assert await store.queue.delayed("w", "a") == 1
+    assert await store.queue.delayed("w", ["a"]) == {"a": 1}
 
 
 async def test_equal_items_are_delayed_each(store):

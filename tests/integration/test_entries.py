@@ -141,7 +141,7 @@ async def test_a_paused_loop_leaves_its_inbox_alone(house):
     runner.pause()
     await until(lambda: runner.state == "paused")
     await house.store.queue.put("w", inbox("in"), sealed(7))
-    await until(lambda: runner._due)
+    await until(lambda: runner.boundary.busy)
     assert house.values() == []
     runner.resume()
     await until(lambda: house.values() == [7])

@@ -495,7 +495,7 @@ async def test_a_flush_on_the_timer_goes_out_while_the_producer_waits(house):
     await until(lambda: not runner.iterations.in_flight)
     await house.kill(runner)
     again = house.start(workflow, token=2)
-    await until(lambda: again.at_boundary)
+    await until(lambda: again.boundary.open)
     await house.stop(again)
     values = [inner["value"] for row in house.rows() for inner in row["items"]]
     assert values == [0, 1, 2]
@@ -635,7 +635,7 @@ async def test_a_fenced_runner_ends_while_its_producer_waits(house):
     house.node(slow_end)
     workflow = line(counter(5, interval=3600), part("b", "pass-on"), part("s", "slow-end"), queue())
     runner = house.start(workflow)
-    await until(lambda: runner.at_boundary and runner.iterations.in_flight)
+    await until(lambda: runner.boundary.open and runner.iterations.in_flight)
     await house.store.queue.begin(house.lease(token=2), 1)
     fenced.append(True)
     with pytest.raises(LeaseLost):
@@ -814,7 +814,7 @@ async def test_crashes_while_nothing_is_in_hand_are_no_items_fault(house):
     workflow = line(part("in", "patient"), sink())
     for token in range(1, 7):
         runner = house.start(workflow, token=token)
-        await until(lambda runner=runner: runner.at_boundary and house.values() == [0])
+        await until(lambda runner=runner: runner.boundary.open and house.values() == [0])
         await house.kill(runner)
     released.set()
     await house.run(workflow, token=7)
