@@ -19,6 +19,7 @@ class OrchestratorSettings:
     CHECKPOINT_PERIOD: between two checkpoints of a loop in the database.
     BLOCK_LIMIT: for how long a node may block a process of its own before that is ended and the
         item in hand is charged a delivery.
+    BENCH_MEMORY: bytes that a process on the bench may take.
     TOOL_MODULES: modules that register tools when they are imported.
     """
 
@@ -35,6 +36,7 @@ class OrchestratorSettings:
     BENCH_CHILDREN: int = 4
     BENCH_TIMEOUT: float = 30.0
     BENCH_TTL: float = 24 * 3600.0
+    BENCH_MEMORY: int = 2 * 1024**3
 
     @property
     def files_dir(self) -> Path:

@@ -4,16 +4,25 @@ It is the place where the pure core meets the world: the node registry, the tool
 conditions and the store are handed to it here.
 """
 
+import asyncio
 import functools
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forms.choices import saved_values
 from forms.templating import compile_condition
 from nodes import files
-from nodes.contract import DEFAULT_PORT, ExecutionCompleted, NodeOutput, chosen_port
+from nodes.contract import (
+    DEFAULT_PORT,
+    ExecutionCompleted,
+    NodeConfig,
+    NodeOutput,
+    chosen_port,
+)
 from nodes.registry import NodeRegistry
 from nodes.tools import ToolRegistry
 from orchestrator.exceptions import NotFound
@@ -24,10 +33,14 @@ from orchestrator.execution.runner import FlowRunner
 from orchestrator.execution.workflow_engine import WorkflowEngine
 from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.builder import FlowBuilder, LoadedFlow
+from orchestrator.flow.graph import FlowGraph, FlowNode
 from orchestrator.flow.loops import Loop
 from orchestrator.flow.processors import NodeValidator, PostProcessor, QueueMapper
 from storage.base import Lease, QueueStore, SlotState
 from storage.codec import encode
+
+BENCH_SLOT = "bench"
+"""What the bench has in the place of a slot's number, where staged effects are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +59,8 @@ class SlotAssignment:
 class NodeResult:
     """What one node did on the bench. `seconds` is the time its call took.
 
-    emitted: (queue, data) pairs it would have written; effects: what it would have staged.
+    emitted: (queue, data) pairs it would have written; effects: what it staged, and wrote: the
+    files, below the files folder, that were written with it.
     """
 
     output: dict[str, Any] | None = None
@@ -57,6 +71,7 @@ class NodeResult:
     state: Any = None
     emitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     effects: list[Any] = field(default_factory=list)
+    wrote: list[str] = field(default_factory=list)
 
 
 class FlowEngine:
@@ -91,6 +106,19 @@ class FlowEngine:
         """
         return self._builder.load(raw, self._processors)
 
+    def load_saved(self, raw: Any) -> LoadedFlow:
+        """Load a stored version: a choice whose source is away was checked when it was saved.
+
+        Raises:
+            WorkflowInvalid: with every problem and its JSON path.
+        """
+        with saved_values():
+            return self.load(raw)
+
+    def inspect(self, raw: Any) -> LoadedFlow:
+        """Build what can be built, for work on single nodes: see `LoadedFlow.require_valid`."""
+        return self._builder.inspect(raw, self._processors)
+
     def runner(
         self,
         flow: LoadedFlow,
@@ -98,11 +126,13 @@ class FlowEngine:
         store: QueueStore,
         lease_valid: Callable[[], bool] = lambda: True,
         restore: SlotState | None = None,
+        around: Callable[[Step, Call], Call] | None = None,
     ) -> FlowRunner:
         """Make the runner of one slot.
 
         Args:
             restore: the state to begin with when the store knows nothing of the slot.
+            around: wraps the call of every node, to see what it is given and gives.
 
         Raises:
             NotFound: the workflow has no such loop.
@@ -131,30 +161,41 @@ class FlowEngine:
                 scope=scope,
                 lease=lease,
                 store=store,
-                writers=writers_of(flow.analyzer, loop),
+                writers=flow.analyzer.writers_of(loop),
                 back_edges=frozenset(edge.id for edge in loop.back_edges),
                 lease_valid=lease_valid,
                 max_deliveries=loop.producer.config.options.max_deliveries,
                 restore=restore,
+                around=around,
             )
         )
 
     async def execute_node(
-        self, flow: LoadedFlow, node_id: str, item: NodeOutput, state: Any = None
+        self,
+        config: NodeConfig,
+        item: NodeOutput,
+        state: Any = None,
+        *,
+        workflow: str = "",
+        write: bool = False,
     ) -> NodeResult:
         """Run one node as the bench does: through the same walk, and nothing leaves it.
 
+        Args:
+            workflow: the id of its workflow.
+            write: apply what the node stages, in a segment that is no slot's.
+
         Raises:
-            NotFound: the workflow has no such node.
+            UnknownNodeType: there is no such type.
             NodeFailed: it could not be initialised, or it raised.
         """
-        if node_id not in flow.graph.nodes:
-            raise NotFound(f"no node '{node_id}'")
-        node = flow.graph.nodes[node_id].node
+        node = self.registry.create(config)
         node.state = state
-        plan = Plan(flow.graph, [node_id])
+        graph = FlowGraph()
+        graph.add(FlowNode(id=config.id, type=config.type, index=0, config=config, node=node))
+        plan = Plan(graph, [config.id])
         scope = Scope(
-            workflow=flow.graph.name, version=0, activation=0, loop=node_id, mode="bench",
+            workflow=workflow, version=0, activation=0, loop=config.id, mode="bench",
             tools=self.tools, max_steps=self._max_steps,
         )  # fmt: skip
         context = ExecutionContext(scope, item)
@@ -162,13 +203,22 @@ class FlowEngine:
         try:
             await node.init()
             plan.arm(functools.partial(_recorded, result))
-            await WorkflowEngine(plan).execute(context, node_id)
+            await WorkflowEngine(plan).execute(context, config.id)
+            result.emitted = [(output.queue, output.item.data) for output in context.outputs]
+            result.effects = [effect.value for effect in context.effects]
+            if write and node.staged and result.effects:
+                result.wrote = await asyncio.to_thread(_apply, node, result.effects)
+            result.state = node.state
         finally:
             await node.cleanup()
-        result.emitted = [(output.queue, output.item.data) for output in context.outputs]
-        result.effects = [effect.value for effect in context.effects]
-        result.state = node.state
         return result
+
+
+def _apply(node: Any, effects: list[Any]) -> list[str]:
+    """Write what a node staged to the bench's own segment, and name it."""
+    node.open_effects(None, BENCH_SLOT, 0)
+    node.apply_effects(effects)
+    return [node.segment(BENCH_SLOT)]
 
 
 def _recorded(result: NodeResult, step: Step, call: Call) -> Call:
@@ -183,7 +233,7 @@ def _recorded(result: NodeResult, step: Step, call: Call) -> Call:
             result.completed = True
             return None
         if isinstance(output, NodeOutput):
-            encode(output.data)
+            encode(output.data, sys.maxsize)  # how much is too much, the bench itself says
             result.output = output.data
             result.port = chosen_port.get() if step.conditional else DEFAULT_PORT
             if result.port is None:
@@ -198,12 +248,3 @@ def _loop(analyzer: FlowAnalyzer, loop_id: str) -> Loop:
         if loop.id == loop_id:
             return loop
     raise NotFound(f"the workflow has no loop '{loop_id}'")
-
-
-def writers_of(analyzer: FlowAnalyzer, loop: Loop) -> tuple[str, ...]:
-    """Return the names (`loop/slot`) of the slots that write the queue a loop reads."""
-    if loop.reads is None:
-        return ()
-    replicas = {other.id: other.replicas for other in analyzer.loops()}
-    writers, _ = analyzer.queue_graph()[loop.reads]
-    return tuple(f"{writer}/{slot}" for writer in writers for slot in range(replicas[writer]))

@@ -30,8 +30,9 @@ class FileWriter(BlockingNode):
     """Writes items to a file, each as one line, when their iterations are committed.
 
     `execute` only stages the line. The committer writes the staged lines in commit order to the
-    slot's own segment (the path itself, then `name-1.jsonl` and so on), syncs them, and commits the
-    length; what a lost owner wrote beyond it is cut off by `open_effects`.
+    slot's own segment (the path itself, then `name-1.jsonl` and so on; `name-bench.jsonl` on the
+    bench), syncs them, and commits the length; what a lost owner wrote beyond it is cut off by
+    `open_effects`.
     """
 
     identifier = "file-writer"
@@ -90,7 +91,7 @@ class FileWriter(BlockingNode):
             data = {name: data[name] for name in self._columns if name in data}
         return encode(data).decode() + "\n"
 
-    def open_effects(self, committed: Json | None, slot: int, activation: int) -> Json:
+    def open_effects(self, committed: Json | None, slot: int | str, activation: int) -> Json:
         """Open the slot's segment at the committed length and return the state to commit.
 
         Without one of this activation, the segment keeps what it has (append) or is emptied. It
@@ -98,7 +99,7 @@ class FileWriter(BlockingNode):
         """
         self._close()
         with self._writing:
-            path = self._segment(slot)
+            path = self.segment(slot)
             self._fd = self._alone(path)
             self._name, self._activation = path, activation
             size = os.fstat(self._fd).st_size
@@ -126,7 +127,8 @@ class FileWriter(BlockingNode):
     async def cleanup(self) -> None:
         await asyncio.to_thread(self._close)
 
-    def _segment(self, slot: int) -> str:
+    def segment(self, slot: int | str) -> str:
+        """Return the path of a slot's segment, or of the bench's."""
         path = PurePosixPath(self._path)
         return str(path.with_name(f"{path.stem}-{slot}{path.suffix}") if slot else path)
 

@@ -46,6 +46,12 @@ class ForkedChild:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
+    def forget(self, seconds: float) -> None:
+        """Wait for the end, and let go of what is kept of the child; blocks."""
+        self._process.join(seconds)
+        with contextlib.suppress(ValueError):  # it lives on
+            self._process.close()
+
     def join(self, seconds: float) -> int | None:
         """Wait for the end and return the exit code, or None while it lives."""
         self._process.join(seconds)
