@@ -10,12 +10,13 @@ http_application = get_asgi_application()
 # Only now: these import models.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
+from orchestrator.api.direct import DirectPaths  # noqa: E402
 from orchestrator.api.limits import BodyLimit  # noqa: E402
 from orchestrator.routing import lifespan, websocket_application  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(http_application),
+        "http": BodyLimit(DirectPaths(http_application)),
         "websocket": websocket_application,
         "lifespan": lifespan,
     }

@@ -8,9 +8,12 @@
     ├── NotAllowed
     ├── NotAuthenticated
     ├── Conflict
-    │   └── MissingInput         the bench has no input for a node
+    │   ├── MissingInput         the bench has no input for a node
+    │   ├── NotReached           no condition on an edge to a node is true on the bench
+    │   └── Cancelled            somebody has cancelled it
     ├── NodeFailed               a node raised
     │   └── NodeTimeout          a node took longer than allowed
+    ├── FormFailed               a form class raised, or cannot be loaded
     ├── TemplateInvalid          a template is refused when it is saved
     ├── TemplateFailed           a template cannot be rendered for this item
     ├── StepLimitExceeded        a walk took more steps than allowed
@@ -111,6 +114,18 @@ class MissingInput(Conflict):
         )
 
 
+class NotReached(Conflict):
+    """No condition on an edge to this node is true for the cached outputs."""
+
+    code = "not_reached"
+
+
+class Cancelled(Conflict):
+    """It was cancelled."""
+
+    code = "cancelled"
+
+
 class NodeFailed(OrchestratorError):
     """A node failed.
 
@@ -141,6 +156,12 @@ class NodeTimeout(NodeFailed):
     """A node took longer than allowed."""
 
     code = "node_timeout"
+
+
+class FormFailed(OrchestratorError):
+    """The form of a node type failed."""
+
+    code = "form_failed"
 
 
 class TemplateInvalid(OrchestratorError):

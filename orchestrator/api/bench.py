@@ -1,41 +1,69 @@
 """`/dev/...`: one node at a time."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.http import HttpRequest, JsonResponse
+import orjson
+from channels.db import database_sync_to_async
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from orchestrator.api.authentication import actor_of_request, framework_request
 from orchestrator.api.base import ResourceView, valid
-from orchestrator.api.errors import answer_of, json_response
-from orchestrator.api.serializers import (
+from orchestrator.api.bench_serializers import (
     CacheAnswer,
-    ErrorSerializer,
+    CancelAnswer,
+    CancelRequest,
     ExecuteAnswer,
     ExecuteRequest,
+    InputAnswer,
+    LoadRequest,
+    OverviewAnswer,
+    OverviewRequest,
     PinRequest,
+    RenderAnswer,
+    RenderRequest,
     SessionSerializer,
 )
+from orchestrator.api.errors import answer_of, json_response
+from orchestrator.api.serializers import ErrorSerializer
 from orchestrator.security.actors import Actor
-from orchestrator.services import bench
-from orchestrator.services.bench_request import BenchRequest
+from orchestrator.services.bench import execution, load, views
+from orchestrator.services.bench.cancel import cancel
+from orchestrator.services.bench.request import Bench, BenchRequest, open_bench, open_for
 from orchestrator.services.stores import run_async
 
-_CACHE_ANSWERS = {200: CacheAnswer, 404: ErrorSerializer}
+# Each serves every request: to make one takes longer than all it does.
+_EXECUTE, _RENDER = ExecuteRequest(), RenderRequest()
+Work = Callable[[], Awaitable[dict[str, Any]]]
+_CHILD_ERRORS = dict.fromkeys((400, 404, 409, 413, 422, 429, 503, 504), ErrorSerializer)
+_ERRORS = dict.fromkeys((404, 503), ErrorSerializer)
 
 
 @csrf_exempt  # checked with the session in `actor_of_request`; a bearer token needs no check
-async def execute(request: HttpRequest) -> JsonResponse:
+async def execute(request: HttpRequest) -> HttpResponse:
     """Run one node on the bench; it waits for a child in the event loop that holds its pipes."""
+    return await _answered(request, _execute)
+
+
+@csrf_exempt
+async def render(request: HttpRequest) -> HttpResponse:
+    """Preview a template; it waits as `execute` does."""
+    return await _answered(request, _render)
+
+
+async def _answered(request: HttpRequest, prepare: Callable[[HttpRequest], Work]) -> HttpResponse:
+    """Do all that is synchronous in one hop to a thread, then the rest here."""
     try:
-        actor, wanted = await sync_to_async(_parse)(request)
-        return JsonResponse(await bench.execute(actor, wanted))
+        work = await database_sync_to_async(prepare, thread_sensitive=False)(request)
+        return HttpResponse(orjson.dumps(await work()), content_type="application/json")
     except Exception as error:
         answer = answer_of(error)
         if answer is None:
@@ -43,50 +71,134 @@ async def execute(request: HttpRequest) -> JsonResponse:
         return json_response(answer)
 
 
-def _parse(plain: HttpRequest) -> tuple[Actor, BenchRequest]:
+def _execute(plain: HttpRequest) -> Work:
+    actor, wanted = _posted(plain, _EXECUTE)
+    request = BenchRequest(**wanted)
+    return partial(execution.execute, open_for(actor, request), request)
+
+
+def _render(plain: HttpRequest) -> Work:
+    actor, wanted = _posted(plain, _RENDER)
+    node_id, template, data = (wanted.pop(name) for name in ("node_id", "template", "input"))
+    opened = open_bench(actor, "bench.execute", **wanted)
+    return partial(views.render, opened, node_id, template, data)
+
+
+def _posted(plain: HttpRequest, shape: Serializer) -> tuple[Actor, dict[str, Any]]:
     request = framework_request(plain)
     actor = actor_of_request(request)
     if request.method != "POST":
         raise MethodNotAllowed(request.method or "")
-    return actor, BenchRequest(**valid(ExecuteRequest, request.data))
+    return actor, shape.run_validation(request.data)
 
 
-class CacheView(ResourceView):
-    @extend_schema(parameters=[SessionSerializer], responses=_CACHE_ANSWERS)
+class BenchView(ResourceView):
+    def opened(self, action: str, workflow_id: str, **more: Any) -> Bench:
+        return open_bench(self.actor, action, workflow_id, **more)
+
+    def session(self) -> str | None:
+        return valid(SessionSerializer, self.request.query_params)["session"]
+
+
+class CancelView(BenchView):
+    @extend_schema(request=CancelRequest, responses={200: CancelAnswer, 409: ErrorSerializer})
+    def post(self, request: Request) -> Response:
+        """End a node that runs on the bench, with all that it started."""
+        wanted = valid(CancelRequest, request.data)
+        run_async(
+            partial(cancel, self.actor, wanted["workflow_id"], wanted["node_id"], wanted["session"])
+        )
+        return Response({"cancelled": True})
+
+
+class OverviewView(BenchView):
+    @extend_schema(
+        operation_id="dev_cache_overview",
+        parameters=[SessionSerializer],
+        responses={200: OverviewAnswer, **_ERRORS},
+    )
+    def get(self, request: Request, workflow_id: str) -> Response:
+        """Tell of every node whether what is remembered of it still holds."""
+        opened = self.opened("bench.read", workflow_id, session=self.session())
+        return Response(run_async(partial(views.overview, opened)))
+
+    @extend_schema(
+        operation_id="dev_cache_overview_unsaved",
+        request=OverviewRequest,
+        responses={200: OverviewAnswer, 400: ErrorSerializer, **_ERRORS},
+    )
+    def post(self, request: Request, workflow_id: str) -> Response:
+        """Tell it for the workflow as it is being changed, which is not saved."""
+        opened = self.opened("bench.read", workflow_id, **valid(OverviewRequest, request.data))
+        return Response(run_async(partial(views.overview, opened)))
+
+
+class CacheView(BenchView):
+    @extend_schema(parameters=[SessionSerializer], responses={200: CacheAnswer, **_ERRORS})
     def get(self, request: Request, workflow_id: str, node_id: str) -> Response:
-        """Return what is cached of a node, and whether it still holds."""
-        session = valid(SessionSerializer, request.query_params)["session"]
-        look = partial(bench.look, self.actor, workflow_id, node_id, session)
-        return Response(run_async(look))
+        """Return what is remembered of a node, and whether it still holds."""
+        opened = self.opened("bench.read", workflow_id, session=self.session())
+        return Response(run_async(partial(views.look, opened, node_id)))
 
-    @extend_schema(request=PinRequest, responses=_CACHE_ANSWERS)
+    @extend_schema(
+        request=PinRequest,
+        responses={200: CacheAnswer, 409: ErrorSerializer, 413: ErrorSerializer, **_ERRORS},
+    )
     def put(self, request: Request, workflow_id: str, node_id: str) -> Response:
         """Pin data as a node's output."""
         wanted = valid(PinRequest, request.data)
-        pin = partial(bench.pin, self.actor, workflow_id, node_id, **wanted)
-        return Response(run_async(pin))
+        opened = self.opened("bench.write", workflow_id, session=wanted.pop("session"))
+        return Response(run_async(partial(views.pin, opened, node_id, **wanted)))
 
-    @extend_schema(parameters=[SessionSerializer], responses={204: None, 404: ErrorSerializer})
+    @extend_schema(parameters=[SessionSerializer], responses={204: None, **_ERRORS})
     def delete(self, request: Request, workflow_id: str, node_id: str) -> Response:
-        """Forget what is cached of a node."""
-        session = valid(SessionSerializer, request.query_params)["session"]
-        run_async(partial(bench.forget, self.actor, workflow_id, node_id, session))
+        """Forget a node's output, its given input and its cursor."""
+        opened = self.opened("bench.write", workflow_id, session=self.session())
+        run_async(partial(views.forget, opened, node_id))
         return Response(status=204)
+
+
+class InputView(BenchView):
+    @extend_schema(parameters=[SessionSerializer], responses={200: InputAnswer, **_CHILD_ERRORS})
+    def get(self, request: Request, workflow_id: str, node_id: str) -> Response:
+        """Return what a node would be given, and the paths that its templates may name."""
+        opened = self.opened("bench.read", workflow_id, session=self.session())
+        return Response(run_async(partial(views.merged_input, opened, node_id)))
+
+
+class LoadView(BenchView):
+    @extend_schema(
+        request=LoadRequest,
+        responses={
+            200: CacheAnswer,
+            **dict.fromkeys((400, 404, 409, 413, 503), ErrorSerializer),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Load what production has seen: a dead letter, a tap sample, an entry of a queue."""
+        wanted = valid(LoadRequest, request.data)
+        opened = self.opened("bench.write", wanted["workflow_id"], session=wanted["session"])
+        found = load.find(opened, wanted["source"], wanted["kind"], wanted["node_id"])
+        return Response(run_async(partial(load.put, opened, found)))
 
 
 class _ExecuteSchema(APIView):
     """How `execute` is described at `/schema/`; it serves nothing."""
 
-    @extend_schema(
-        request=ExecuteRequest,
-        responses={
-            200: ExecuteAnswer,
-            **dict.fromkeys((400, 404, 409, 422, 429, 503, 504), ErrorSerializer),
-        },
-    )
+    @extend_schema(request=ExecuteRequest, responses={200: ExecuteAnswer, **_CHILD_ERRORS})
     def post(self, request: Request) -> Response:
         """Run one node with the cached outputs of its upstream nodes."""
         raise NotImplementedError
 
 
+class _RenderSchema(APIView):
+    """How `render` is described at `/schema/`; it serves nothing."""
+
+    @extend_schema(request=RenderRequest, responses={200: RenderAnswer, **_CHILD_ERRORS})
+    def post(self, request: Request) -> Response:
+        """Preview a template with the input that its node would be given."""
+        raise NotImplementedError
+
+
 execute.cls, execute.initkwargs = _ExecuteSchema, {}  # type: ignore[attr-defined]
+render.cls, render.initkwargs = _RenderSchema, {}  # type: ignore[attr-defined]

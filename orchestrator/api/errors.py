@@ -28,6 +28,7 @@ _STATUS: dict[type[OrchestratorError], int] = {
     ours.Conflict: 409,
     ours.NodeFailed: 422,
     ours.NodeTimeout: 504,
+    ours.FormFailed: 422,
     ours.TemplateInvalid: 400,
     ours.TemplateFailed: 422,
     ours.StepLimitExceeded: 422,

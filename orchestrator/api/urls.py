@@ -18,6 +18,7 @@ from orchestrator.api import (
     production,
     queues,
     schema,
+    taps,
     workflows,
 )
 
@@ -42,11 +43,21 @@ urlpatterns = [
     route("prod/drain", production.DrainView.as_view(), "drain"),
     route(f"prod/status/(?P<workflow_id>{SLUG})", production.StatusView.as_view(), "status"),
     route("dev/execute", bench.execute, "execute"),
+    route("dev/render", bench.render, "render"),
+    route("dev/cancel", bench.CancelView.as_view(), "bench-cancel"),
+    route("dev/load", bench.LoadView.as_view(), "bench-load"),
+    route(f"dev/cache/(?P<workflow_id>{SLUG})", bench.OverviewView.as_view(), "bench-overview"),
+    route(
+        f"dev/input/(?P<workflow_id>{SLUG})/(?P<node_id>[^/]+)",
+        bench.InputView.as_view(),
+        "bench-input",
+    ),
     route(
         f"dev/cache/(?P<workflow_id>{SLUG})/(?P<node_id>[^/]+)",
         bench.CacheView.as_view(),
         "bench-cache",
     ),
+    route(f"dev/taps/(?P<workflow_id>{SLUG})/(?P<node_id>[^/]+)", taps.TapsView.as_view(), "taps"),
     route("workflows", workflows.WorkflowsView.as_view(), "workflows"),
     route(f"workflows/(?P<workflow_id>{SLUG})", workflows.WorkflowView.as_view(), "workflow"),
     route(
@@ -61,6 +72,7 @@ urlpatterns = [
     ),
     route("nodes", nodes.NodesView.as_view(), "nodes"),
     route(f"nodes/(?P<node_type>{SLUG})/form", nodes.NodeFormView.as_view(), "node-form"),
+    route(f"nodes/(?P<node_type>{SLUG})/validate", nodes.ValidateView.as_view(), "node-validate"),
     route("queues", queues.QueuesView.as_view(), "queues"),
     route(QUEUE, queues.QueueView.as_view(), "queue"),
     route(f"{QUEUE}/items", queues.ItemsView.as_view(), "queue-items"),

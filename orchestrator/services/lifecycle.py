@@ -1,6 +1,6 @@
 """What a web process holds open from its start to its end."""
 
-from orchestrator.services.bench import close_bench
+from orchestrator.services.bench.pools import close_bench
 from orchestrator.services.live import close_feed_hub
 from orchestrator.services.stores import close_shared_store, shared_store
 

@@ -15,18 +15,11 @@ from orchestrator.execution.envelope import seal
 from orchestrator.models import LoopSlot
 from orchestrator.security.actors import SYSTEM, Actor, Role
 from orchestrator.services import workflows
-from orchestrator.services.bench import execute
-from orchestrator.services.bench_request import BenchRequest
+from orchestrator.services.bench.execution import execute
+from orchestrator.services.bench.request import BenchRequest, open_for
+from tests.integration.benches import Bench, edge, forget_everything, node
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def node(node_id, kind, config=None, **form):
-    return {"id": node_id, "type": kind, "data": {"form": form, "config": config or {}}}
-
-
-def edge(source, target, **more):
-    return {"id": f"{source}-{target}", "source": source, "target": target, **more}
 
 
 WORKFLOW = {
@@ -56,28 +49,6 @@ WORKFLOW = {
 }
 
 
-class Bench:
-    """A client of the bench that waits for answers in the test's own event loop."""
-
-    def __init__(self, token):
-        self.headers = {"Authorization": f"Bearer {token}"}
-        self.client = AsyncClient(raise_request_exception=False)
-
-    async def run(self, node_id, **body):
-        return await self.send("post", "/dev/execute", {"node_id": node_id, **body})
-
-    async def send(self, method, path, body=None):
-        answer = await getattr(self.client, method)(
-            path, body, content_type="application/json", headers=self.headers
-        )
-        return answer.status_code, answer.json() if answer.content else None
-
-    async def cached(self, node_id, query=""):
-        answer = await self.client.get(f"/dev/cache/bench/{node_id}{query}", headers=self.headers)
-        assert answer.status_code == 200
-        return answer.json()
-
-
 @pytest.fixture
 def stored(transactional_db):
     return workflows.create(SYSTEM, WORKFLOW).workflow
@@ -94,10 +65,14 @@ async def bench(stored, token, shared_store):
     return Bench(token)
 
 
-async def forget_everything(store):
-    await store.queue.forget("bench")
-    async for key in store._client.scan_iter(match="*bench:*"):
-        await store._client.delete(key)
+def deep(levels):
+    value = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+DEEPER = {"line": json.dumps(deep(70))}
 
 
 async def chain(bench, *node_ids, **body):
@@ -177,7 +152,7 @@ async def test_stale_nodes_are_run_when_asked(bench):
     changed["nodes"][0]["data"]["form"]["text"] = '{"n": 7}'
     await sync_to_async(workflows.save)(SYSTEM, "bench", changed)
     assert (await bench.cached("source"))["freshness"] == "stale"
-    assert (await bench.cached("parse"))["freshness"] == "fresh"
+    assert (await bench.cached("parse"))["freshness"] == "stale"
     status, body = await bench.run("if", workflow_id="bench", run_upstream="stale")
     assert (status, body["ran_upstream"]) == (200, ["source", "parse"])
     assert (body["output"]["n"], body["port"]) == (7, "no")
@@ -250,8 +225,9 @@ async def test_more_than_allowed_are_told_to_wait(bench, settings):
     slow["edges"] = [edge("1", "2")]
     actor = Actor(id=1, name="editor", roles=frozenset({Role.EDITOR}))
     request = BenchRequest(node_id="2", workflow=slow, input={})
+    opened = await sync_to_async(open_for)(actor, request)
     outcomes = await asyncio.gather(
-        *(execute(actor, request) for _ in range(3)), return_exceptions=True
+        *(execute(opened, request) for _ in range(3)), return_exceptions=True
     )
     assert Counter(type(outcome) for outcome in outcomes) == {Busy: 2, dict: 1}
 
@@ -292,6 +268,9 @@ async def test_nothing_leaves_the_bench(bench, shared_store):
         ({"workflow_id": "bench", "node_id": "source", "session": "a/b"}, 400, "invalid_request"),
         ({"workflow_id": "bench", "node_id": "source", "form": {"x": 1}}, 400, "invalid_workflow"),
         ({"workflow": {"nodes": []}, "node_id": "1"}, 400, "invalid_workflow"),
+        ({"workflow_id": "bench", "node_id": "parse", "input": deep(70)}, 400, "invalid_payload"),
+        ({"workflow_id": "bench", "node_id": "parse", "input": DEEPER}, 422, "node_failed"),
+        ({"workflow_id": "bench", "node_id": "source", "write": "x"}, 400, "invalid_request"),
     ],
 )
 async def test_what_cannot_be_run(bench, body, status, code):

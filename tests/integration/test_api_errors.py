@@ -99,12 +99,14 @@ def test_a_path_that_is_not_there(client):
     assert_shape(client.post("/workflows/a/b/c"), 404, "not_found")
 
 
+@pytest.mark.django_db(transaction=True)  # the bench looks users up in a thread of its own
 def test_a_method_that_is_not_there(api):
     assert_shape(api().patch("/workflows/"), 405, "method_not_allowed")
     assert_shape(api().get("/prod/start"), 405, "method_not_allowed")
     assert_shape(api().get("/dev/execute"), 405, "method_not_allowed")
 
 
+@pytest.mark.django_db(transaction=True)  # the bench looks users up in a thread of its own
 def test_only_json_is_taken(api):
     for path in ("/prod/start", "/workflows/", "/dev/execute"):
         answer = api().post(path, "a=1", content_type="application/x-www-form-urlencoded")
@@ -116,6 +118,7 @@ def test_a_host_that_is_not_ours(client):
     assert_shape(answer, 400, "invalid_request")
 
 
+@pytest.mark.django_db(transaction=True)  # the bench looks users up in a thread of its own
 @pytest.mark.parametrize("path", ["/prod/start", "/dev/execute", "/workflows/"])
 def test_a_session_needs_the_csrf_token(make_user, path):
     client = Client(enforce_csrf_checks=True)
