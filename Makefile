@@ -23,7 +23,7 @@ define install
 	&& cat requirements.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
-.PHONY: run test check bench faults clean venv venv-bench venv-dev
+.PHONY: run test check bench faults security clean venv venv-bench venv-dev
 
 run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 	@exec $(BIN)/python manage.py up
@@ -41,9 +41,14 @@ check: venv-dev ## style, types, layers, migrations
 bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/chain.py
 	$(BIN)/python bench/hop.py
+	$(BIN)/python bench/dev_execute.py
+	$(BIN)/python bench/templates.py
 
 faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
 	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults -m fault -n 2
+
+security: venv-dev ## what hostile templates try, with a table of what came of it
+	$(BIN)/pytest tests/security
 
 clean: ## what was built; the data folder stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
