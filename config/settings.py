@@ -16,9 +16,11 @@ PORT = int(os.environ.get("PORT") or 8000)
 LOG_LEVEL = (os.environ.get("LOG_LEVEL") or "INFO").upper()
 
 DEBUG = False
+_LOCAL = ("up", "run_workflow", "check_workflow", "parity", "nodes")
+"""Commands with which a newcomer begins: what they do needs no key of anybody's choice."""
 _secret_key = DATA_DIR / "secret_key"
 SECRET_KEY = os.environ.get("SECRET_KEY") or private.read(_secret_key)
-if not SECRET_KEY and sys.argv[1:2] in (["up"], ["run_workflow"]):
+if not SECRET_KEY and sys.argv[1:2] in [[name] for name in _LOCAL]:
     SECRET_KEY = private.keep(_secret_key, get_random_secret_key)
 if not SECRET_KEY:
     raise ImproperlyConfigured(

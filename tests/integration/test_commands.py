@@ -1,7 +1,11 @@
 """`manage.py nodes | check_workflow | create_token | load_examples`."""
 
 import json
+import os
+import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,6 +14,8 @@ from orchestrator.models import Workflow, WorkflowVersion
 from orchestrator.services import access
 
 pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).parents[2]
+EXAMPLE = "examples/hello-loops.json"
 
 
 def run(*arguments, **options):
@@ -25,6 +31,18 @@ def test_nodes_lists_every_type():
     assert any(line.startswith("counter ") and "producer" in line for line in out.splitlines())
     found = json.loads(run("nodes", "--json")[0])
     assert len(found["results"]) == len(out.splitlines())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nodes"], ["check_workflow", EXAMPLE], ["parity", EXAMPLE, "--items", "2"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_newcomer_needs_to_set_nothing(arguments, tmp_path):
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "manage.py", *arguments]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.fixture
