@@ -1,6 +1,7 @@
 """A node's form in the admin: shown, saved as a new version, and nothing else touched."""
 
 import copy
+import json
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -94,8 +95,8 @@ def saved_form():
 
 
 def same(one, other):
-    """Whether two JSON values are the same, types and order of keys included."""
-    return repr(one) == repr(other)
+    """Whether two JSON values are the same, types included; PostgreSQL keeps no order of keys."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 @pytest.fixture
