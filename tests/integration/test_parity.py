@@ -157,7 +157,7 @@ def test_a_failure_is_compared_too(parity):
     assert code == 0, told
     assert "n fails-at-two: 5 compared, no differences" in told
     assert "sink file-writer: 4 compared" in told
-    code, told = parity(line(counter(4), part("n", "fails-once"), sink()))
+    code, told = parity(line(counter(4), part("n", "fails-elsewhere"), sink()))
     assert code == 1
 
 
@@ -386,11 +386,13 @@ def test_every_built_in_node_but_the_schedule_is_the_same_on_both_sides(parity):
     rows.parent.mkdir(exist_ok=True)
     rows.write_text("value,name\n1,one\n7,seven\n")
     text = '{"order": "A-1 of 2026", "value": 3}\n\n{"order": "A-2 of 2025", "value": 5}\nno JSON'
+    argument = {"value": "{{ data.value }}"}
     chain = [
         part("json", "parse-json", {"field": "line"}),
         part("regex", "parse-regex", {"field": "order", "pattern": r"(?P<year>\d{4})"}),
         part("data", "data-transformer", {"fields": {"next": "{{ data.value + 1 }}"}}),
-        part("tool", "tool", {"tool": "double", "arguments": {"value": "{{ data.value }}"}}),
+        part("tool", "tool", {"tool": "double", "arguments": argument}),
+        part("two", "group", {"members": [{"name": "m", "tool": "double", "arguments": argument}]}),
         part("seen", "deduplicate", {"key": "order"}),
         part("wait", "static-delay", {"seconds": 0.01}),
         part("waits", "dynamic-delay", {"seconds": "{{ data.value / 1000 }}"}),

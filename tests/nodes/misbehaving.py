@@ -72,21 +72,27 @@ def linger():
 
 def child():
     """Fork a child that keeps everything its parent had open."""
-    if os.fork() == 0:
-        stray(os.getpid())
+    forked = os.fork()
+    if forked == 0:
         linger()
+    stray(forked)
 
 
 def daemon():
-    """Start what leaves its session, its group and its parents."""
-    child = os.fork()
-    if child == 0:
+    """Start what leaves its session, its group and its parents; go on when it is known."""
+    heard, told = os.pipe()
+    forked = os.fork()
+    if forked == 0:
         os.setsid()
         if os.fork() == 0:
             stray(os.getpid())
+            os.write(told, b".")
             linger()
         os._exit(0)
-    os.waitpid(child, 0)
+    os.waitpid(forked, 0)
+    os.read(heard, 1)
+    os.close(heard)
+    os.close(told)
 
 
 def program():

@@ -1,6 +1,7 @@
 """Nodes that do not do the same on the bench as in production, each for a reason of its own."""
 
 import itertools
+import os
 import threading
 import time
 
@@ -71,15 +72,13 @@ class NumberKeys(BlockingNode):
         return item.with_data({**item.data, "names": {1: "one"}})
 
 
-class FailsOnce(BlockingNode):
-    identifier = "fails-once"
-    label = "Fails once"
-    description = "Fails at every other call of its process."
+class FailsElsewhere(BlockingNode):
+    identifier = "fails-elsewhere"
+    label = "Fails elsewhere"
+    description = "Fails in another way in each process."
 
     async def execute(self, item):
-        if next(_numbers) % 2:
-            raise ValueError("not this time")
-        return item
+        raise ValueError(f"not in process {os.getpid()}")
 
 
 class FailsAtTwo(BlockingNode):

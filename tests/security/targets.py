@@ -11,6 +11,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "debug": {"message": "seen"},
     "deduplicate": {"key": "name"},
     "dynamic-delay": {"seconds": 0},
+    "group": {"members": [{"name": "m", "tool": "echo", "arguments": {"x": 1}}]},
     "if-condition": {"field": "name", "operator": "equals", "value": "Ada"},
     "switch": {"value": "name", "cases": {"Ada": "ada"}},
     "tool": {"tool": "echo", "arguments": {"x": 1}},
@@ -32,8 +33,21 @@ class Target:
     def form(self, source: str) -> dict[str, Any]:
         """Return valid settings but for the template in this field."""
         settings = FORMS[self.node_class.identifier]
-        inside = isinstance(settings[self.field], dict)
-        return {**settings, self.field: {"x": source} if inside else source}
+        return {**settings, self.field: _with_template(settings[self.field], source)}
+
+
+def taken(value: Any) -> Any:
+    """Return what stands in a field's value where its template was."""
+    if isinstance(value, list):
+        return value[0]["arguments"]["x"]
+    return value["x"] if isinstance(value, dict) and set(value) == {"x"} else value
+
+
+def _with_template(value: Any, source: str) -> Any:
+    """Return a field's value with the template where it takes one."""
+    if isinstance(value, list):
+        return [{**member, "arguments": {"x": source}} for member in value]
+    return {"x": source} if isinstance(value, dict) else source
 
 
 def targets() -> list[Target]:

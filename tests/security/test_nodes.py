@@ -10,7 +10,7 @@ from orchestrator.exceptions import NodeFailed, TemplateFailed, TemplateInvalid
 from storage.codec import encode
 from tests.security.bombs import BIG, S6, S6_LOOPS
 from tests.security.escapes import DATA, S4, S4_LITERAL
-from tests.security.targets import TARGETS
+from tests.security.targets import TARGETS, taken
 from tests.security.texts import S5, S5_TEMPLATES, SECRET
 
 LIMIT = 0.5
@@ -48,8 +48,7 @@ def rendered(node, target, data):
         node.render(NodeOutput("1", data))
     except (TemplateFailed, NodeFailed):
         return None
-    value = node.values[target.field]
-    return value["x"] if isinstance(value, dict) and set(value) == {"x"} else value
+    return taken(node.values[target.field])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

@@ -12,7 +12,7 @@ from tests.security.escapes import S4, S4_LITERAL
 from tests.security.targets import TARGETS, workflow
 from tests.security.texts import S5
 
-LOCATED = re.compile(r"(x )?line \d+, column \d+: .+", re.DOTALL)
+LOCATED = re.compile(r"(\S+ )?line \d+, column \d+: .+", re.DOTALL)
 EVERYTHING = [*S4, *S4_LITERAL, *S6, *S6_LOOPS]
 
 
