@@ -126,7 +126,7 @@ class NodeContext(Protocol):
 
     @property
     def mode(self) -> str:
-        """`production` or `bench`."""
+        """`production`, `bench` or `run`."""
 
     @property
     def idempotency_key(self) -> str:
@@ -140,6 +140,58 @@ class NodeContext(Protocol):
 
     def new_item(self, data: dict[str, Json]) -> NodeOutput:
         """Make an item of this loop's own, for what a node emits in `flush`."""
+
+
+class GroupContext(NodeContext, Protocol):
+    """What a node that runs a group may use, beside the above."""
+
+    async def run_group(self, name: str, settings: Mapping[str, Json]) -> dict[str, Json]:
+        """Run tools side by side and return their results by member, see docs/groups.md.
+
+        Args:
+            settings: policy, n, critical, timeout, member_timeout, executor, and `members`:
+                `[{"name", "tool", "arguments"}]`.
+
+        Raises:
+            GroupFailed: the policy is not met.
+            WorkflowInvalid: the settings make no group.
+        """
+
+
+class RunNodeContext(NodeContext, Protocol):
+    """What a node or a function that declares `context` may use in a run, beside the above."""
+
+    @property
+    def state(self) -> dict[str, Json]:
+        """The state that the node got."""
+
+    @property
+    def results(self) -> Mapping[str, Json]:
+        """What each node has returned last, by id."""
+
+    @property
+    def channel(self) -> Any:
+        """The run's shared key and value: get, set(ttl), append, items, add, lock, keys, delete."""
+
+    @property
+    def steps(self) -> int:
+        """Nodes begun so far, this one included."""
+
+    def checkpoint(self) -> None:
+        """Have a checkpoint taken when the node has returned."""
+
+    def next_task(self, task: Any, goto: bool = False) -> None:
+        """Say what runs next: a new task, before the successors or (`goto`) in their place; or a
+        node of the graph, to which the run jumps."""
+
+    def next_iteration(self, data: dict[str, Json]) -> None:
+        """Run the node again with `data` as the state; successors wait for its last round."""
+
+    def terminate_workflow(self, message: str = "") -> None:
+        """End the run; the node counts, and nothing is raised."""
+
+    def cancel_workflow(self, message: str = "") -> None:
+        """Cancel the run; the node does not count."""
 
 
 class Node(Protocol):

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,20 @@ from nodes import files
 from nodes.contract import (
     DEFAULT_PORT,
     ExecutionCompleted,
+    Json,
     NodeConfig,
     NodeOutput,
     chosen_port,
 )
 from nodes.registry import NodeRegistry
-from nodes.tools import ToolRegistry
+from nodes.tools import ToolRegistry, tools
 from orchestrator.exceptions import NotFound
 from orchestrator.execution.context import ExecutionContext, Scope
 from orchestrator.execution.job import LoopJob
 from orchestrator.execution.plan import Call, Plan, Step
+from orchestrator.execution.run_stores import provide_stores
 from orchestrator.execution.runner import FlowRunner
+from orchestrator.execution.tasks import tasks
 from orchestrator.execution.workflow_engine import WorkflowEngine
 from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.builder import FlowBuilder, LoadedFlow
@@ -38,7 +41,9 @@ from orchestrator.flow.loops import Loop
 from orchestrator.flow.processors import NodeValidator, PostProcessor, QueueMapper
 from storage.base import Lease, QueueStore, SlotState
 from storage.codec import encode
+from storage.datastore import open_store
 
+provide_stores(open_store)
 BENCH_SLOT = "bench"
 """What the bench has in the place of a slot's number, where staged effects are written."""
 
@@ -248,3 +253,11 @@ def _loop(analyzer: FlowAnalyzer, loop_id: str) -> Loop:
         if loop.id == loop_id:
             return loop
     raise NotFound(f"the workflow has no loop '{loop_id}'")
+
+
+async def call_tool(name: str, arguments: Mapping[str, Json]) -> Json:
+    """Call a tool: the task `tool`, as which a member of a group leaves the process."""
+    return await tools.call(name, arguments)
+
+
+tasks.register("tool", call_tool)

@@ -5,19 +5,28 @@
     ├── InvalidRequest           another input of a client cannot be used
     ├── InvalidPayload           a value is not strict JSON, too deep or too large
     ├── NotFound
+    │   └── UnknownTask          no task is registered under a name
     ├── NotAllowed
     ├── NotAuthenticated
     ├── Conflict
     │   ├── MissingInput         the bench has no input for a node
     │   ├── NotReached           no condition on an edge to a node is true on the bench
     │   └── Cancelled            somebody has cancelled it
+    │       └── WorkflowCancelled a run was cancelled, by a task or from outside
     ├── NodeFailed               a node raised
-    │   └── NodeTimeout          a node took longer than allowed
+    │   ├── NodeTimeout          a node took longer than allowed
+    │   └── GroupFailed          members of a group failed, and its policy does not allow that
     ├── FormFailed               a form class raised, or cannot be loaded
     ├── TemplateInvalid          a template is refused when it is saved
     ├── TemplateFailed           a template cannot be rendered for this item
     ├── StepLimitExceeded        a walk took more steps than allowed
+    ├── EdgeLimitExceeded        an edge that closes a cycle was followed too often
+    ├── RunTimeout               a run took longer than allowed
+    ├── SteeringRefused          a control that has no meaning where it was called
     ├── NotPortable              a closure was queued or checkpointed
+    ├── ToolFailed               a tool raised
+    │   └── ToolTimeout          a tool took longer than allowed
+    ├── NoWorker                 no worker is alive that could do it
     ├── Busy                     as many as allowed are running
     ├── StoreUnavailable         Redis or the database is away
     ├── StoreRefused             the server cannot give the guarantees
@@ -26,7 +35,8 @@
         ├── UnknownNodeType
         ├── DuplicateNodeType
         ├── UnknownTool
-        └── DuplicateTool
+        ├── DuplicateTool
+        └── DuplicateTask
 
 The docstring of a class is its default message.
 """
@@ -82,6 +92,12 @@ class NotFound(OrchestratorError):
     code = "not_found"
 
 
+class UnknownTask(NotFound):
+    """No task has this name."""
+
+    code = "unknown_task"
+
+
 class NotAuthenticated(OrchestratorError):
     """Log in, or send a valid bearer token."""
 
@@ -126,6 +142,12 @@ class Cancelled(Conflict):
     code = "cancelled"
 
 
+class WorkflowCancelled(Cancelled):
+    """The run was cancelled."""
+
+    code = "workflow_cancelled"
+
+
 class NodeFailed(OrchestratorError):
     """A node failed.
 
@@ -156,6 +178,27 @@ class NodeTimeout(NodeFailed):
     """A node took longer than allowed."""
 
     code = "node_timeout"
+
+
+class GroupFailed(NodeFailed):
+    """A group failed; `problems` has each member that did, `members.<name>`, and its error.
+
+    Args:
+        size: how many members the group has.
+        reason: what a policy of one's own says.
+    """
+
+    code = "group_failed"
+
+    def __init__(
+        self, group: str, *, size: int, problems: tuple[Problem, ...], reason: str = ""
+    ) -> None:
+        named = ", ".join(f"{p.path.removeprefix('members.')} ({p.message})" for p in problems)
+        message = f"the group {group!r}: {len(problems)} of {size} members failed"
+        message += (f": {named}" if named else "") + (f"; {reason}" if reason else "")
+        super().__init__(message, error_type=self.code)
+        self.group = group
+        self.problems = problems
 
 
 class FormFailed(OrchestratorError):
@@ -192,10 +235,46 @@ class StepLimitExceeded(OrchestratorError):
         super().__init__(f"more than {limit} steps: {' -> '.join(path[-10:])}")
 
 
+class EdgeLimitExceeded(StepLimitExceeded):
+    """An edge that closes a cycle was followed more often than its budget allows."""
+
+    code = "edge_limit"
+
+
+class RunTimeout(OrchestratorError):
+    """The run took longer than allowed."""
+
+    code = "run_timeout"
+
+
+class SteeringRefused(OrchestratorError):
+    """This control has no meaning here."""
+
+    code = "steering_refused"
+
+
 class NotPortable(OrchestratorError):
     """A closure cannot be queued or checkpointed; register the function by name."""
 
     code = "not_portable"
+
+
+class ToolFailed(OrchestratorError):
+    """The tool failed."""
+
+    code = "tool_failed"
+
+
+class ToolTimeout(ToolFailed):
+    """The tool took longer than allowed."""
+
+    code = "tool_timeout"
+
+
+class NoWorker(OrchestratorError):
+    """No worker is alive: start one with `manage.py worker`."""
+
+    code = "no_worker"
 
 
 class Busy(OrchestratorError):
@@ -250,3 +329,9 @@ class DuplicateTool(RegistryError):
     """Two tools have one name."""
 
     code = "duplicate_tool"
+
+
+class DuplicateTask(RegistryError):
+    """Two tasks have one name."""
+
+    code = "duplicate_task"

@@ -346,6 +346,14 @@ class Channel(ABC):
     @abstractmethod
     async def keys(self) -> list[str]: ...
 
+    @abstractmethod
+    async def acquire(self, name: str, holder: bytes, ttl: float) -> bool:
+        """Take a lock for so many seconds and tell whether it was free. Locks are no keys."""
+
+    @abstractmethod
+    async def release(self, name: str, holder: bytes) -> bool:
+        """Give a lock back; False when somebody else has it by now, or nobody."""
+
 
 class Feed(ABC):
     """Best-effort live state: the latest of each loop, and a stream of events. Never blocks a

@@ -59,6 +59,7 @@ class MemoryChannel(Channel):
     def __init__(self) -> None:
         self._values = _Expiring()
         self._lists: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._locks = _Expiring()
         self._lock = threading.Lock()
 
     async def get(self, key: str) -> bytes | Missing:
@@ -88,6 +89,17 @@ class MemoryChannel(Channel):
 
     async def keys(self) -> list[str]:
         return sorted({*self._values.keys(), *self._lists})
+
+    async def acquire(self, name: str, holder: bytes, ttl: float) -> bool:
+        with self._lock:
+            if self._locks.get(name) is not MISSING:
+                return False
+            self._locks.set(name, holder, ttl)
+            return True
+
+    async def release(self, name: str, holder: bytes) -> bool:
+        with self._lock:
+            return self._locks.get(name) == holder and self._locks.delete(name)
 
 
 class MemoryFeed(Feed):

@@ -39,10 +39,34 @@ class RedisCacheStore(CacheStore):
         return bool(await self._client.delete(f"wo:cache:{key}"))
 
 
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+_THERE = """
+local there = {}
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if redis.call('EXISTS', ARGV[1] .. key, ARGV[2] .. key) > 0 then
+    there[#there + 1] = key
+  else
+    redis.call('SREM', KEYS[1], key)
+  end
+end
+return there
+"""
+
+
 class RedisChannel(Channel):
+    """`!keys` names what may be there: to look for keys by a pattern would read all of Redis."""
+
     def __init__(self, client: Client, run: str) -> None:
         self._client = client
         self._prefix = f"wo:{{run:{run}}}:"
+        self._lists = f"wo:{{run:{run}}}!list:"
+        self._locks = f"wo:{{run:{run}}}!lock:"
+        self._keys = f"wo:{{run:{run}}}!keys"
 
     @translated
     async def get(self, key: str) -> bytes | Missing:
@@ -52,28 +76,49 @@ class RedisChannel(Channel):
     @translated
     async def set(self, key: str, value: bytes, ttl: float | None = None) -> None:
         px = None if ttl is None else max(1, int(ttl * 1000))
-        await self._client.set(self._prefix + key, value, px=px)
+        async with self._client.pipeline() as pipe:
+            pipe.sadd(self._keys, key)
+            pipe.set(self._prefix + key, value, px=px)
+            await pipe.execute()
 
     @translated
     async def append(self, key: str, value: bytes) -> int:
-        return int(await self._client.rpush(self._prefix + key, value))
+        async with self._client.pipeline() as pipe:
+            pipe.sadd(self._keys, key)
+            pipe.rpush(self._lists + key, value)
+            return int((await pipe.execute())[1])
 
     @translated
     async def items(self, key: str) -> list[bytes]:
-        return list(await self._client.lrange(self._prefix + key, 0, -1))
+        return list(await self._client.lrange(self._lists + key, 0, -1))
 
     @translated
     async def add(self, key: str, amount: int = 1) -> int:
-        return int(await self._client.incrby(self._prefix + key, amount))
+        async with self._client.pipeline() as pipe:
+            pipe.sadd(self._keys, key)
+            pipe.incrby(self._prefix + key, amount)
+            return int((await pipe.execute())[1])
 
     @translated
     async def delete(self, key: str) -> bool:
-        return bool(await self._client.delete(self._prefix + key))
+        async with self._client.pipeline() as pipe:
+            pipe.srem(self._keys, key)
+            pipe.delete(self._prefix + key, self._lists + key)
+            return bool((await pipe.execute())[1])
 
     @translated
     async def keys(self) -> list[str]:
-        found = [key async for key in self._client.scan_iter(match=f"{self._prefix}*", count=1000)]
-        return sorted(key.decode().removeprefix(self._prefix) for key in found)
+        there = await self._client.eval(_THERE, 1, self._keys, self._prefix, self._lists)
+        return sorted(key.decode() for key in there)
+
+    @translated
+    async def acquire(self, name: str, holder: bytes, ttl: float) -> bool:
+        px = max(1, int(ttl * 1000))
+        return bool(await self._client.set(self._locks + name, holder, nx=True, px=px))
+
+    @translated
+    async def release(self, name: str, holder: bytes) -> bool:
+        return bool(await self._client.eval(_RELEASE, 1, self._locks + name, holder))
 
 
 class RedisFeed(Feed):

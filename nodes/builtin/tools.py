@@ -20,4 +20,7 @@ class ToolNode(BlockingNode):
     ) -> NodeOutput:
         values = self.values
         result = await context.tools.call(str(values["tool"]), values["arguments"] or {})
-        return item.with_data(add_fields(item.data, {str(values["target"]): result}))
+        field = {str(values["target"]): result}
+        if values["replace"]:
+            return item.with_data({**item.data, **field})
+        return item.with_data(add_fields(item.data, field))

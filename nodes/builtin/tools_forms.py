@@ -1,7 +1,10 @@
 """The form of tool."""
 
+from django import forms
+
 from forms.base import BaseForm
 from forms.fields import KeyValueField, LiteralField
+from nodes.builtin.common_forms import fixed
 
 
 class ToolForm(BaseForm):
@@ -11,4 +14,9 @@ class ToolForm(BaseForm):
     )
     target = LiteralField(
         max_length=200, initial="result", label="Result", help_text="The field for the result."
+    )
+    replace = fixed(
+        forms.BooleanField(
+            required=False, help_text="Let the result take the place of a field that is there."
+        )
     )

@@ -3,14 +3,24 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodes.contract import Json, NodeOutput, Tools
-from orchestrator.exceptions import NodeFailed
+from orchestrator.exceptions import (
+    NodeFailed,
+    OrchestratorError,
+    SteeringRefused,
+    StepLimitExceeded,
+)
 from orchestrator.execution.envelope import seal
 from storage.base import Entry
+
+if TYPE_CHECKING:
+    from orchestrator.execution.compiled import CompiledGraph
+    from orchestrator.execution.plan import Route, Step
+    from orchestrator.execution.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +41,19 @@ class Scope:
         """Return the deterministic id of this loop's own item."""
         loop = self.loop if self.slot == 0 else f"{self.loop}.{self.slot}"
         return f"{loop}:{self.activation}:{sequence}"
+
+
+class RunEnded(Exception):
+    """Ends the walk of a run from inside a step.
+
+    status: how the run ends. error: why; None for a run that was terminated.
+    """
+
+    def __init__(self, status: str, message: str = "", error: OrchestratorError | None = None):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.error = error
 
 
 class Join:
@@ -64,6 +87,20 @@ class Join:
 
 def _place(arrival: tuple[int, NodeOutput | None]) -> int:
     return arrival[0]
+
+
+def merge(items: Sequence[NodeOutput]) -> NodeOutput | None:
+    """Join the data of several items in edge order; a key that is taken becomes `key_2`."""
+    if len(items) < 2:
+        return items[0] if items else None
+    data = dict(items[0].data)
+    for item in items[1:]:
+        for key, value in item.data.items():
+            name, number = key, 2
+            while name in data:
+                name, number = f"{key}_{number}", number + 1
+            data[name] = value
+    return items[0].with_data(data)
 
 
 @dataclass(slots=True, eq=False)
@@ -125,12 +162,66 @@ class ExecutionContext:
     cancelled: bool = False
     """True when background work was cut off: the iteration did not come to its end."""
     on_background_done: "Callable[[ExecutionContext], None] | None" = None
+    run: "RunContext | None" = None
+    """The walk itself, if it is that of a run."""
 
     def __init__(self, scope: Scope, item: NodeOutput) -> None:
         self.scope = scope
         self.item = item
         self.clean = True
         """False once anything was staged, failed, or left in the background."""
+
+    @staticmethod
+    def create(
+        *,
+        graph: "CompiledGraph",
+        start_node: str | None = None,
+        queue_backend: str = "memory",
+        channel_backend: str = "memory",
+        config: Mapping[str, Any] | None = None,
+    ) -> "RunContext":
+        """Make the context of one run.
+
+        Args:
+            start_node: where the run begins; None: at the graph's entry point.
+            queue_backend, channel_backend: "memory" for this process only, or "redis".
+            config: `run_id`, `max_steps`, `timeout` and `state_bytes` as in RunLimits, `tools`,
+                `redis_url` for Redis (then `await context.close()` in the end), and `channel`, a
+                `storage.base.Channel` of your own.
+
+        Raises:
+            NotFound: the graph has no such node.
+            InvalidRequest: an unknown backend or key of `config`, or Redis without a URL.
+        """
+        from orchestrator.execution.run_creation import create
+
+        return create(graph, start_node, queue_backend, channel_backend, config or {})
+
+    def turn(self, route: "Route") -> "Step":
+        """Follow an edge that closes a cycle, and return where it leads.
+
+        Raises:
+            StepLimitExceeded: the walk has taken as many of them as it may.
+        """
+        self.path = [*self.path[-9:], route.target.id]
+        self.steps += 1
+        if self.steps > self.scope.max_steps:
+            raise StepLimitExceeded(self.scope.max_steps, tuple(self.path))
+        return route.target
+
+    def new_join(self, size: int) -> Join:
+        return Join(size)
+
+    def merge(self, step: "Step", items: Sequence[NodeOutput]) -> NodeOutput | None:
+        """Join what arrived at a step; None if nothing did."""
+        return merge(items)
+
+    def note(self, ready: "Sequence[tuple[Step, NodeOutput]]") -> None:
+        """Take note of steps that are ready though no step before them has just ended."""
+
+    def at(self, step: "Step") -> "StepContext":
+        """Return the walk as a node sees it."""
+        return StepContext(self, step.id)
 
     @property
     def begun_with(self) -> NodeOutput:
@@ -235,3 +326,25 @@ class StepContext:
     def new_item(self, data: dict[str, Json]) -> NodeOutput:
         self._made += 1
         return NodeOutput(f"{self._walk.item.id}:{self._node_id}:{self._made}", data)
+
+    async def run_group(self, name: str, settings: Mapping[str, Json]) -> dict[str, Json]:
+        from orchestrator.execution.groups import tool_group
+
+        return await tool_group(name, settings, self.tools).run({}, self)
+
+    def next_task(self, task: Any, goto: bool = False) -> None:
+        """See RunNodeContext; only a run can be steered."""
+        raise _unsteered()
+
+    def next_iteration(self, data: dict[str, Json]) -> None:
+        raise _unsteered()
+
+    def terminate_workflow(self, message: str = "") -> None:
+        raise _unsteered()
+
+    def cancel_workflow(self, message: str = "") -> None:
+        raise _unsteered()
+
+
+def _unsteered() -> SteeringRefused:
+    return SteeringRefused("only a run can be steered; this is a loop, or the bench")

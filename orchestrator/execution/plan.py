@@ -12,7 +12,7 @@ from typing import Any
 from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeTimeout
 from orchestrator.execution.tap import Tap
-from orchestrator.flow.graph import Condition, FlowGraph, FlowNode
+from orchestrator.flow.graph import Condition, Edge, FlowGraph, FlowNode
 from orchestrator.flow.search import components
 
 Call = Callable[..., Awaitable[Any]]
@@ -24,6 +24,7 @@ class Route:
     """An edge as the walk follows it. `place` is its rank among the target's incoming edges.
 
     back: it closes a cycle. leaving: it leads out of one, so that another round may still take it.
+    limited: the edge, if it has a budget.
     """
 
     port: str
@@ -32,6 +33,7 @@ class Route:
     place: int
     back: bool
     leaving: bool = False
+    limited: Edge | None = None
 
 
 class Chain:
@@ -134,10 +136,16 @@ class Plan:
         graph: the graph; edges that leave `nodes` are not followed.
         nodes: the ids to take, in topological order.
         back_edges: ids of the edges that close a cycle; they do not count as arrivals of a join.
+        chains: whether straight runs of steps are walked without a look at each.
     """
 
     def __init__(
-        self, graph: FlowGraph, nodes: Collection[str], back_edges: Collection[str] = ()
+        self,
+        graph: FlowGraph,
+        nodes: Collection[str],
+        back_edges: Collection[str] = (),
+        *,
+        chains: bool = True,
     ) -> None:
         self.steps = {node_id: Step(graph.nodes[node_id]) for node_id in nodes}
         for place, step in enumerate(self.steps.values()):
@@ -147,7 +155,7 @@ class Plan:
             self._group_cycles()
         for step in self.steps.values():
             step.next = _straight(step)
-        self._chains = self._find_chains()
+        self._chains = self._find_chains() if chains else []
 
     def _link(self, step: Step, graph: FlowGraph, back_edges: Collection[str]) -> None:
         routes = []
@@ -156,7 +164,10 @@ class Plan:
             if target is None or graph.is_hand_over(edge):
                 continue
             back = edge.id in back_edges
-            routes.append(Route(edge.source_handle, edge.condition, target, target.arrivals, back))
+            route = Route(edge.source_handle, edge.condition, target, target.arrivals, back)
+            if edge.budget is not None:
+                route.limited = edge
+            routes.append(route)
             if not back:
                 target.arrivals += 1
         step.routes = tuple(routes)

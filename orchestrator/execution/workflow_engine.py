@@ -7,12 +7,14 @@ from time import perf_counter
 from typing import Any
 
 from nodes.contract import DEFAULT_PORT, NodeOutput, chosen_port
-from orchestrator.exceptions import NodeFailed, OrchestratorError, StepLimitExceeded
-from orchestrator.execution.context import ExecutionContext, Join, StepContext
+from orchestrator.exceptions import NodeFailed, OrchestratorError
+from orchestrator.execution.context import ExecutionContext, RunEnded, merge
 from orchestrator.execution.plan import MEASURE_EVERY, Call, Chain, Plan, Route, Step
 
 _TRACE_LIMIT = 8_000
 Ready = list[tuple[Step, NodeOutput]]
+
+__all__ = ["WorkflowEngine", "merge"]
 
 
 class WorkflowEngine:
@@ -46,7 +48,7 @@ class WorkflowEngine:
         if step.next is not None and output is not None:
             await self.walk(context, step.next, output, now)
         else:
-            await self._branch(context, self._leave(context, step, output, DEFAULT_PORT))
+            await self._branch(context, self.leave(context, step, output, DEFAULT_PORT))
         if context.joins:
             await self.finish(context)
 
@@ -57,11 +59,22 @@ class WorkflowEngine:
         while context.joins and context.tasks <= {asyncio.current_task()}:
             node_id = min(context.joins, key=self._rank)
             step, join = self._steps[node_id], context.joins.pop(node_id)
-            item = merge(join.live())
+            item = context.merge(step, join.live())
             if item is not None:
-                await self._branch(context, [(step, item)])
+                ready = [(step, item)]
             else:
-                await self._branch(context, self._leave(context, step, None, DEFAULT_PORT))
+                ready = self.leave(context, step, None, DEFAULT_PORT)
+            context.note(ready)
+            await self._branch(context, ready)
+
+    async def resume(self, context: ExecutionContext, ready: Ready) -> None:
+        """Walk on at every step that is ready, and return as `execute` does."""
+        if len(ready) == 1:
+            await self.walk(context, *ready[0], perf_counter())
+        else:
+            await self._branch(context, ready)
+        if context.joins:
+            await self.finish(context)
 
     def finish_behind(self, context: ExecutionContext) -> None:
         """Do what `finish` does, in the background."""
@@ -109,13 +122,20 @@ class WorkflowEngine:
                 if chain is not None:
                     chain.measure_at = now + MEASURE_EVERY
                 output, now = await self._step(context, step, item, now)
+                if context.run is not None:
+                    ready = await context.run.advance(self, step, item, output)
+                    if len(ready) != 1:
+                        await self._branch(context, ready)
+                        return
+                    step, item = ready[0]
+                    continue
                 if not step.routes:
                     return
             if step.next is not None and output is not None:
                 step, item = step.next, output
                 continue
-            port = _port(step, item, output) if step.conditional else DEFAULT_PORT
-            ready = self._leave(context, step, output, port)
+            port = port_of(step, item, output) if step.conditional else DEFAULT_PORT
+            ready = self.leave(context, step, output, port)
             if step.background and ready:
                 self._spawn(context, self._branch(context, ready))
                 return
@@ -133,7 +153,7 @@ class WorkflowEngine:
             chosen_port.set(None)
         try:
             if step.contextual:
-                output = await step.call(item, StepContext(context, step.id))
+                output = await step.call(item, context.at(step))
             else:
                 output = await step.call(item)
         except (Exception, asyncio.CancelledError) as error:
@@ -155,7 +175,7 @@ class WorkflowEngine:
             now = perf_counter()
             await _concurrently([self.walk(context, step, item, now) for step, item in ready])
 
-    def _leave(
+    def leave(
         self, context: ExecutionContext, step: Step, output: NodeOutput | None, port: str
     ) -> Ready:
         """Send an output along the edges of a port and tell which steps are ready to run.
@@ -171,8 +191,7 @@ class WorkflowEngine:
                 item = output if output is not None and _taken(route, step, output, port) else None
                 if route.back:
                     if item is not None:
-                        _count_step(context, route)
-                        ready.append((route.target, item))
+                        ready.append((context.turn(route), item))
                     continue
                 if item is None and route.leaving:
                     continue
@@ -208,39 +227,18 @@ def _arrive(
         context.joins = {}
     join = context.joins.get(target.id)
     if join is None:
-        join = context.joins[target.id] = Join(target.arrivals)
+        join = context.joins[target.id] = context.new_join(target.arrivals)
     try:
         join.put(route.place, item)
         if not join.decided:
             return False, None
         del context.joins[target.id]
-        return True, merge(join.live())
+        return True, context.merge(target, join.live())
     except Exception as error:
         raise failure_at(target, error, item) from error
 
 
-def merge(items: Sequence[NodeOutput]) -> NodeOutput | None:
-    """Join the data of several items in edge order; a key that is taken becomes `key_2`."""
-    if len(items) < 2:
-        return items[0] if items else None
-    data = dict(items[0].data)
-    for item in items[1:]:
-        for key, value in item.data.items():
-            name, number = key, 2
-            while name in data:
-                name, number = f"{key}_{number}", number + 1
-            data[name] = value
-    return items[0].with_data(data)
-
-
-def _count_step(context: ExecutionContext, route: Route) -> None:
-    context.path = [*context.path[-9:], route.target.id]
-    context.steps += 1
-    if context.steps > context.scope.max_steps:
-        raise StepLimitExceeded(context.scope.max_steps, tuple(context.path))
-
-
-def _port(step: Step, item: NodeOutput, output: NodeOutput | None) -> str:
+def port_of(step: Step, item: NodeOutput, output: NodeOutput | None) -> str:
     port = chosen_port.get()
     if port is None:
         if output is None:
@@ -257,8 +255,11 @@ def broken(chain: Chain, call: Call, error: BaseException, item: Any) -> BaseExc
 def failure_at(step: Step, error: BaseException, item: Any) -> BaseException:
     """Return the error as NodeFailed with its place, and count it.
 
-    A cancellation of the task itself stays one; one that the node let out is a failure like others.
+    A cancellation of the task itself stays one, and so does the end of a run; a cancellation that
+    the node let out is a failure like others.
     """
+    if isinstance(error, RunEnded):
+        return error
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         return error

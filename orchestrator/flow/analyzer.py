@@ -61,6 +61,7 @@ class FlowAnalyzer:
         """Return everything that keeps the graph from running as loops."""
         return [
             *checks.without_producer(self.graph),
+            *checks.budgets(self.graph),
             *checks.too_entangled(self.producers(), self._loops),
             *checks.shared_paths(self.graph, self._loops),
             *checks.shared_readers(self._loops),

@@ -166,6 +166,8 @@ class _Assembly:
             target_handle=spec.target_handle,
             condition=self._condition(spec),
             index=spec.index,
+            budget=spec.budget,
+            on_limit=spec.on_limit,
         )
 
     def _condition(self, spec: EdgeSpec) -> Condition | None:

@@ -40,6 +40,15 @@ def without_producer(graph: FlowGraph) -> list[Problem]:
     return problems
 
 
+def budgets(graph: FlowGraph) -> list[Problem]:
+    """Budgets of edges, which are those of a run."""
+    return [
+        Problem(f"edges[{edge.index}].budget", "belongs to a graph that is run once, not to a loop")
+        for edge in graph.edges
+        if edge.budget is not None
+    ]
+
+
 def too_entangled(producers: Sequence[FlowNode], loops: Sequence[Loop]) -> list[Problem]:
     """Loops that were not made, because too many producers lead to the same nodes."""
     if len(loops) == len(producers):

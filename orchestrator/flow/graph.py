@@ -21,7 +21,11 @@ class FlowNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """From a port of one node to another; followed when the condition is absent or true."""
+    """From a port of one node to another; followed when the condition is absent or true.
+
+    budget: how often a run may follow it, if it closes a cycle; None is without limit.
+    on_limit: the node that a run goes to instead when the budget is used up; None: it fails.
+    """
 
     id: str
     source: str
@@ -30,6 +34,8 @@ class Edge:
     target_handle: str = DEFAULT_PORT
     condition: Condition | None = None
     index: int = 0
+    budget: int | None = None
+    on_limit: str | None = None
 
 
 @dataclass(slots=True)

@@ -121,12 +121,18 @@ def digest(workflow: Any) -> str:
             for n in sorted(spec.nodes, key=lambda n: n.id)
         ],
         "edges": [
-            [e.source, e.source_handle, e.target, e.target_handle, e.condition] for e in spec.edges
+            [e.source, e.source_handle, e.target, e.target_handle, e.condition, *_limits(e)]
+            for e in spec.edges
         ],
         "entry_point": spec.entry_point,
     }
     body = json.dumps(runs, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _limits(edge: EdgeSpec) -> list[int | str | None]:
+    """The budget of the edge and where it leads then, if it has any: few have."""
+    return [] if edge.budget is None else [edge.budget, edge.on_limit]
 
 
 def _effective(options: NodeOptions) -> dict[str, Any]:
@@ -211,6 +217,8 @@ class _Reader:
             self._add(("edges", edge.index, "id"), f"edges[{first}] has this id, too")
         self._check_known(edge.source, ("edges", edge.index, "source"))
         self._check_known(edge.target, ("edges", edge.index, "target"))
+        if edge.on_limit is not None:
+            self._check_known(edge.on_limit, ("edges", edge.index, "on_limit"))
         return edge.source in self._usable and edge.target in self._usable
 
     def _check_known(self, node_id: str, loc: Loc) -> None:

@@ -42,6 +42,8 @@ class EdgeSpec:
     target_handle: str = DEFAULT_PORT
     condition: str | None = None
     index: int = 0
+    budget: int | None = None
+    on_limit: str | None = None
 
 
 def _lower(value: Any) -> Any:
@@ -147,6 +149,8 @@ class EdgeShape(Shape):
     source_handle: Name | None = Field(default=None, alias="sourceHandle")
     target_handle: Name | None = Field(default=None, alias="targetHandle")
     condition: Annotated[str, Field(max_length=16_384)] | None = None
+    budget: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    on_limit: Line | None = None
 
     def spec(self, index: int) -> EdgeSpec:
         return EdgeSpec(
@@ -157,6 +161,8 @@ class EdgeShape(Shape):
             target_handle=(self.target_handle or DEFAULT_PORT).lower(),
             condition=(self.condition or "").strip() or None,
             index=index,
+            budget=self.budget,
+            on_limit=self.on_limit,
         )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from storage.base import MISSING
+from tests.waiting import until
 
 
 async def test_a_missing_value_is_not_none(store):
@@ -55,6 +56,29 @@ async def test_many_values_expire(store):
             await asyncio.sleep(0.005)
 
 
+async def test_a_value_and_a_list_of_one_name_do_not_meet(store):
+    channel = store.channel("r")
+    await channel.append("both", b"x")
+    assert await channel.get("both") is MISSING
+    assert await channel.add("both") == 1
+    assert await channel.items("both") == [b"x"]
+    assert await channel.keys() == ["both"]
+    assert await channel.delete("both") is True
+    assert (await channel.get("both"), await channel.items("both")) == (MISSING, [])
+    assert await channel.keys() == []
+
+
+async def test_what_has_expired_is_no_key_of_a_channel(store):
+    channel = store.channel("r")
+    await channel.set("short", b"1", ttl=0.05)
+    await channel.set("long", b"1", ttl=60)
+
+    async def gone():
+        return await channel.keys() == ["long"]
+
+    await until(gone)
+
+
 async def test_channel_values_lists_and_counters(store):
     channel = store.channel("r")
     assert await channel.get("a") is MISSING
@@ -68,6 +92,23 @@ async def test_channel_values_lists_and_counters(store):
     assert await channel.delete("list") is True
     assert await channel.keys() == ["a", "n"]
     assert await store.channel("other").get("a") is MISSING
+
+
+async def test_a_lock_has_one_holder_and_ends_by_itself(store):
+    channel = store.channel("r")
+    assert await channel.acquire("door", b"me", 30) is True
+    assert await channel.acquire("door", b"you", 30) is False
+    assert await channel.release("door", b"you") is False
+    assert await channel.keys() == []
+    assert await channel.release("door", b"me") is True
+    assert await channel.release("door", b"me") is False
+    assert await channel.acquire("door", b"you", 0.05) is True
+    assert await store.channel("other").acquire("door", b"me", 30) is True
+
+    async def taken_over():
+        return await channel.acquire("door", b"me", 30)
+
+    await until(taken_over)
 
 
 async def test_feed_keeps_the_latest_and_sends_events(store):

@@ -118,3 +118,15 @@ async def test_the_hub_comes_back_and_tells_the_gap(monkeypatch):
         assert received["type"] == "loop_state"
         assert feed.attempts == 4
     await hub.close()
+
+
+async def test_what_is_no_workflow_is_shown_only_to_who_asks_for_it():
+    feed = MemoryFeed()
+    hub = FeedHub(feed)
+    with hub.client() as everything, hub.client("!run:a") as one:
+        await publish(feed, one, "!run:a")
+        await publish(feed, everything, "w")
+        seen = {e["workflow_id"] for e in await drain(everything, len(everything._events))}
+        assert seen == {"w"}
+        assert {e["workflow_id"] for e in await drain(one, len(one._events))} == {"!run:a"}
+    await hub.close()

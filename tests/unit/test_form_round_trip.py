@@ -15,6 +15,7 @@ REQUIRED = {
     "dynamic-delay": {"seconds": "1h 30m"},
     "file-reader": {"path": "in/orders.csv", "format": "csv", "delimiter": "\t"},
     "file-writer": {"path": "out.jsonl", "columns": ["a", "b"]},
+    "group": {"members": [{"name": "vat", "tool": "vat", "arguments": {"net": "{{ data.net }}"}}]},
     "if-condition": {"field": "total", "value": 10},
     "parse-regex": {"pattern": "(?P<status>\\d{3})"},
     "place": {"country": "us", "state": "us-or", "city": "Portland", "with_population": True},

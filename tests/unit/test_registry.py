@@ -15,8 +15,8 @@ from orchestrator.exceptions import DuplicateNodeType, RegistryError, UnknownNod
 
 BUILTIN = {
     "batch", "counter", "data-transformer", "debug", "deduplicate", "dynamic-delay",
-    "file-reader", "file-writer", "if-condition", "parse-json", "parse-regex", "queue-reader",
-    "queue-writer", "schedule", "static-delay", "string-iterator", "switch", "tool",
+    "file-reader", "file-writer", "group", "if-condition", "parse-json", "parse-regex",
+    "queue-reader", "queue-writer", "schedule", "static-delay", "string-iterator", "switch", "tool",
 }  # fmt: skip
 
 NODE = """
