@@ -8,7 +8,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
-from orchestrator.runtime import private
+from orchestrator.runtime import private, redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve()
@@ -127,18 +127,30 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ReplayFrom": "orchestrator.models.DeadLetter.ReplayFrom",
         "StartFrom": [("resume", "resume"), ("beginning", "beginning")],
+        "DeadLetterStatus": "orchestrator.models.DeadLetter.Status",
+        "RunStatus": "orchestrator.models.Run.Status",
     },
 }
 
 ORCHESTRATOR = {
-    "REDIS_URL": os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0",
+    "REDIS_URL": redis_url.given(os.environ) or "redis://127.0.0.1:6379/0",
     "ALLOW_UNSAFE_STORE": os.environ.get("ALLOW_UNSAFE_STORE", "").lower() in ("1", "true", "yes"),
     "DATA_DIR": DATA_DIR,
     "NODE_PACKAGES": [
         name.strip() for name in os.environ.get("NODE_PACKAGES", "").split(",") if name.strip()
     ],
+    "TOOL_MODULES": [
+        name.strip()
+        for name in os.environ.get("TOOL_MODULES", "examples.tools.quality").split(",")
+        if name.strip()
+    ],
     "MAX_ITERATIONS": int(os.environ.get("MAX_ITERATIONS") or 1000),
     "LEASE_TTL": float(os.environ.get("LEASE_TTL") or 30),
+    "TASK_MODULES": [
+        name.strip() for name in os.environ.get("TASK_MODULES", "").split(",") if name.strip()
+    ],
+    "WORKER_ID": os.environ.get("WORKER_ID", "").strip(),
+    "MAX_CONCURRENT_TASKS": int(os.environ.get("MAX_CONCURRENT_TASKS") or 8),
 }
 
 LOGGING = {

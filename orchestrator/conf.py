@@ -21,6 +21,9 @@ class OrchestratorSettings:
         item in hand is charged a delivery.
     BENCH_MEMORY: bytes that a process on the bench may take.
     TOOL_MODULES: modules that register tools when they are imported.
+    TASK_MODULES: modules that workers import because they register tasks, or handlers of them.
+    WORKER_ID: the name of a worker; empty for one that is made up.
+    MAX_CONCURRENT_TASKS: tasks that a worker has in hand at once.
     """
 
     REDIS_URL: str = "redis://127.0.0.1:6379/0"
@@ -32,6 +35,9 @@ class OrchestratorSettings:
     NODE_PACKAGES: list[str] = field(default_factory=list)
     POST_PROCESSORS: list[str] = field(default_factory=list)
     TOOL_MODULES: list[str] = field(default_factory=list)
+    TASK_MODULES: list[str] = field(default_factory=list)
+    WORKER_ID: str = ""
+    MAX_CONCURRENT_TASKS: int = 8
     BLOCK_LIMIT: float = 60.0
     BENCH_CHILDREN: int = 4
     BENCH_TIMEOUT: float = 30.0

@@ -4,16 +4,18 @@ from abc import ABC, abstractmethod
 
 from orchestrator.exceptions import StoreRefused
 from storage.base import CacheStore, Channel, Feed, QueueStore
+from storage.coordinator import Coordinator, MemoryCoordinator
 from storage.memory import MemoryCacheStore, MemoryChannel, MemoryFeed
 from storage.memory_queue import MemoryQueueStore
 
 
 class DataStore(ABC):
-    """Queues, cache, feed and channels. Belongs to one event loop when it is on Redis."""
+    """Queues, cache, feed, channels and groups. Belongs to one event loop when it is on Redis."""
 
     queue: QueueStore
     cache: CacheStore
     feed: Feed
+    coordinator: Coordinator
 
     @abstractmethod
     def channel(self, run: str) -> Channel:
@@ -44,6 +46,7 @@ class MemoryDataStore(DataStore):
         self.queue = MemoryQueueStore()
         self.cache = MemoryCacheStore()
         self.feed = MemoryFeed()
+        self.coordinator = MemoryCoordinator()
         self._channels: dict[str, Channel] = {}
 
     def channel(self, run: str) -> Channel:
@@ -59,7 +62,7 @@ class MemoryDataStore(DataStore):
 
 class RedisDataStore(DataStore):
     def __init__(self, url: str) -> None:
-        from storage import redis, redis_client, redis_queue
+        from storage import redis, redis_client, redis_coordinator, redis_queue
 
         self._redis = redis
         self._check = redis_client.check_server
@@ -67,6 +70,7 @@ class RedisDataStore(DataStore):
         self.queue = redis_queue.RedisQueueStore(self._client)
         self.cache = redis.RedisCacheStore(self._client)
         self.feed = redis.RedisFeed(self._client)
+        self.coordinator = redis_coordinator.RedisCoordinator(self._client)
 
     def channel(self, run: str) -> Channel:
         return self._redis.RedisChannel(self._client, run)

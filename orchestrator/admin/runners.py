@@ -1,9 +1,9 @@
-"""Runners, the slots they hold, and the checkpoints they write."""
+"""Runners and workers, the slots they hold, and the checkpoints they write."""
 
 from django.contrib import admin
 
 from orchestrator.admin.read_only import ReadOnlyAdmin
-from orchestrator.models import Checkpoint, LoopSlot, Runner
+from orchestrator.models import Checkpoint, LoopSlot, Runner, WorkerSlot
 
 
 @admin.register(Runner)
@@ -33,3 +33,21 @@ class LoopSlotAdmin(ReadOnlyAdmin):
 class CheckpointAdmin(ReadOnlyAdmin):
     list_display = ("workflow", "loop", "slot", "activation", "sequence", "oldest_at", "created_at")
     list_filter = ("workflow",)
+
+
+@admin.register(WorkerSlot)
+class WorkerSlotAdmin(ReadOnlyAdmin):
+    list_display = (
+        "slot",
+        "worker",
+        "host",
+        "pid",
+        "concurrency",
+        "active",
+        "processed",
+        "failed",
+        "retried",
+        "seconds",
+        "expires_at",
+        "token",
+    )

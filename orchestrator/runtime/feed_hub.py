@@ -18,6 +18,8 @@ from storage.codec import decode
 logger = logging.getLogger(__name__)
 
 QUEUE_LENGTH = 64
+APART = "!"
+"""What the name of something begins with that is no workflow, such as a run."""
 BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
 Event = dict[str, Any]
 _KEY = ("workflow_id", "type", "loop", "slot", "node")
@@ -106,7 +108,9 @@ class FeedHub:
             failures += 1
 
     def _fan_out(self, workflow: str, body: bytes) -> None:
-        listening = [c for c in self._clients if c.workflow in (None, workflow)]
+        own = workflow.startswith(APART)  # what is no workflow is shown to who asks for it
+        wanted = (workflow,) if own else (None, workflow)
+        listening = [c for c in self._clients if c.workflow in wanted]
         if not listening:
             return
         try:

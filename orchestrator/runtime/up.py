@@ -1,7 +1,7 @@
-"""Everything on one machine: the embedded server, the web process and a runner as children.
+"""Everything on one machine: the embedded server, the web process, a runner and a worker.
 
-They are started in this order and drained in the reverse one. None outlives this process for
-longer than its drain takes, however this process ends; see `lifeline`.
+They are children, started in this order and drained in the reverse one. None outlives this process
+for longer than its drain takes, however this process ends; see `lifeline`.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from storage.datastore import open_store
 
 ROOT = Path(__file__).parents[2]
 LAST_RUN_PATIENCE = 90.0
-RUNNER_GRACE = 45.0
+RUNNER_GRACE = WORKER_GRACE = 45.0
 WEB_GRACE = web.DRAIN_SECONDS + 10.0
 _POLL = 0.1
 
@@ -148,6 +148,14 @@ class Up:
                 descriptors=[lifeline_end, *inherited],
                 folder=ROOT,
                 grace=RUNNER_GRACE,
+            ),
+            Child(
+                "worker",
+                [sys.executable, "manage.py", "worker"],
+                environment=environment,
+                descriptors=[lifeline_end, *inherited],
+                folder=ROOT,
+                grace=WORKER_GRACE,
             ),
         ]
         for child in self._children:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from orchestrator.exceptions import OrchestratorError, WorkflowInvalid
 from orchestrator.management.counters import Lines, Table
+from orchestrator.runtime import redis_url
 from orchestrator.runtime.local import LocalRun, Outcome
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import local_run
@@ -40,7 +41,7 @@ class Command(BaseCommand):
                 SYSTEM,
                 file,
                 watch=self._watch,
-                redis_url=os.environ.get("REDIS_URL", ""),
+                redis_url=redis_url.given(os.environ),
                 resume=resume,
             )
         except WorkflowInvalid as error:

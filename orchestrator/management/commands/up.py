@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from orchestrator.exceptions import OrchestratorError
+from orchestrator.runtime import redis_url
 from orchestrator.runtime.up import Plan, Up
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import first_account, production
@@ -30,7 +31,7 @@ TOLD = """
 
 
 class Command(BaseCommand):
-    """Run the embedded Redis-protocol server, the web process and a runner until Ctrl-C."""
+    """Run the embedded Redis-protocol server, the web process, a runner and a worker."""
 
     help = __doc__
     requires_system_checks = ()  # they cost as much as the whole start; `manage.py check` runs them
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         plan = Plan(
             data_dir=settings.DATA_DIR,
             port=settings.PORT,
-            redis_url=os.environ.get("REDIS_URL", ""),
+            redis_url=redis_url.given(os.environ),
             migrate=_migrate,
             prepare=lambda: _prepare(settings.DATA_DIR, examples=not no_examples),
             tell=self._tell,
@@ -58,9 +59,9 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _migrate(redis_url: str) -> None:
+def _migrate(url: str) -> None:
     # This process was configured before the embedded server had an address.
-    settings.ORCHESTRATOR = {**settings.ORCHESTRATOR, "REDIS_URL": redis_url}
+    settings.ORCHESTRATOR = {**settings.ORCHESTRATOR, "REDIS_URL": url}
     try:
         call_command("migrate", interactive=False, verbosity=0)
     finally:
