@@ -43,6 +43,8 @@ bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/hop.py
 	$(BIN)/python bench/dev_execute.py
 	$(BIN)/python bench/templates.py
+	$(BIN)/python bench/workers.py
+	$(BIN)/python bench/groups.py
 
 faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
 	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults -m fault -n 2

@@ -18,8 +18,9 @@ from django.db import DatabaseError
 
 from orchestrator.exceptions import InvalidPayload, NotAllowed, NotFound
 from orchestrator.runtime.feed_hub import FeedClient
+from orchestrator.runtime.run_feed import PREFIX
 from orchestrator.security.actors import Actor
-from orchestrator.services import live
+from orchestrator.services import live, runs
 from storage.codec import decode
 
 logger = logging.getLogger(__name__)
@@ -60,12 +61,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._stack.close()
 
     def watched(self) -> str | None:
-        """Return the workflow whose events are shown, or None for all."""
+        """Return the workflow or the run whose events are shown, or None for all workflows."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
         """Return the body of `state_sync`; runs in a thread."""
         raise NotImplementedError
+
+    def shown(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return an event as the client gets it."""
+        return event
 
     async def connect(self) -> None:
         await self.accept()
@@ -130,7 +135,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             event = await client.get()
             try:
                 async with asyncio.timeout(STALLED_AFTER):
-                    await self._send_numbered(event)
+                    await self._send_numbered(self.shown(event))
             except TimeoutError:
                 await self.close(VIOLATION)
 
@@ -200,3 +205,21 @@ class DashboardConsumer(LiveConsumer):
 
     def state(self) -> dict[str, Any]:
         return live.dashboard_state(self._actor)
+
+
+class RunConsumer(LiveConsumer):
+    """`/ws/runs/<run_id>/`."""
+
+    def watched(self) -> str:
+        return f"{PREFIX}{self._run_id}"
+
+    def state(self) -> dict[str, Any]:
+        return runs.live_state(self._actor, self._run_id)
+
+    def shown(self, event: dict[str, Any]) -> dict[str, Any]:
+        event.pop("workflow_id", None)
+        return {**event, "run_id": self._run_id}
+
+    @property
+    def _run_id(self) -> str:
+        return str(self.scope["url_route"]["kwargs"]["run_id"])

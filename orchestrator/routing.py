@@ -16,6 +16,7 @@ from orchestrator.consumers import (
     NOT_AUTHENTICATED,
     UNKNOWN,
     DashboardConsumer,
+    RunConsumer,
     WorkflowConsumer,
 )
 from orchestrator.exceptions import NotAllowed
@@ -28,6 +29,7 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 websocket_urlpatterns = [
     path("ws/workflows/<slug:workflow_id>/", WorkflowConsumer.as_asgi(), name="ws-workflow"),
+    path("ws/runs/<slug:run_id>/", RunConsumer.as_asgi(), name="ws-run"),
     path("ws/dashboard/", DashboardConsumer.as_asgi(), name="ws-dashboard"),
 ]
 

@@ -66,7 +66,9 @@ class RunnerProcess:
 
 
 class Deployment:
-    def __init__(self, folder: Path, *, lease_ttl: float = 3, block_limit: float = 60) -> None:
+    def __init__(
+        self, folder: Path, *, lease_ttl: float = 3, block_limit: float = 60, web: bool = True
+    ) -> None:
         self.folder = folder
         self.redis = RedisServer(find_server().path, durable=True)
         self.redis.start()
@@ -82,7 +84,8 @@ class Deployment:
         self.runners: list[RunnerProcess] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self.token = self._prepare()
-        self.start_web()
+        if web:
+            self.start_web()
         self.client = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30
         )
@@ -102,11 +105,14 @@ class Deployment:
         self.web = self._spawn("web", "-m", "orchestrator.runtime.web")
         eventually(lambda: _answers(self.url), 30)
 
-    def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, name: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
-                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=ROOT, env={**self.environment, **(environment or {})},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         self._processes.append(process)
@@ -116,6 +122,26 @@ class Deployment:
         runner = RunnerProcess(self._spawn("runner", "manage.py", "runner"))
         self.runners.append(runner)
         return runner
+
+    def start_worker(self, *arguments: str, **environment: str) -> RunnerProcess:
+        """Start `manage.py worker` with what it is to import, or with other arguments."""
+        return RunnerProcess(
+            self._spawn("worker", "manage.py", "worker", *arguments, environment=environment)
+        )
+
+    def workers(self) -> list[dict]:
+        """Return the rows of the slots of workers."""
+        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database:
+            database.row_factory = sqlite3.Row
+            rows = database.execute("SELECT * FROM orchestrator_workerslot ORDER BY slot")
+            return [dict(row) for row in rows]
+
+    def take_worker_slots(self) -> None:
+        """Take every slot away from its worker, as one would whose lease has ended."""
+        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database, database:
+            database.execute(
+                "UPDATE orchestrator_workerslot SET token = token + 1, expires_at = '2000-01-01'"
+            )
 
     def log(self, name: str = "runner") -> str:
         return (self.folder / f"{name}.log").read_text()

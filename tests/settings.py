@@ -25,6 +25,7 @@ ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 ORCHESTRATOR = {
     **ORCHESTRATOR,  # noqa: F405
     "NODE_PACKAGES": ["tests.nodes", "examples.places"],
+    "TOOL_MODULES": ["examples.tools.quality", "tests.graph_tools"],
     "BLOCK_LIMIT": float(os.environ.get("TEST_BLOCK_LIMIT", 60)),
     "CHECKPOINT_PERIOD": float(os.environ.get("TEST_CHECKPOINT_PERIOD", 5)),
 }

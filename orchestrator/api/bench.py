@@ -1,21 +1,16 @@
 """`/dev/...`: one node at a time."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import orjson
-from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from orchestrator.api.authentication import actor_of_request, framework_request
+from orchestrator.api.asynchronous import Work, answered, posted
 from orchestrator.api.base import ResourceView, valid
 from orchestrator.api.bench_serializers import (
     CacheAnswer,
@@ -32,9 +27,7 @@ from orchestrator.api.bench_serializers import (
     RenderRequest,
     SessionSerializer,
 )
-from orchestrator.api.errors import answer_of, json_response
 from orchestrator.api.serializers import ErrorSerializer
-from orchestrator.security.actors import Actor
 from orchestrator.services.bench import execution, load, views
 from orchestrator.services.bench.cancel import cancel
 from orchestrator.services.bench.request import Bench, BenchRequest, open_bench, open_for
@@ -42,7 +35,6 @@ from orchestrator.services.stores import run_async
 
 # Each serves every request: to make one takes longer than all it does.
 _EXECUTE, _RENDER = ExecuteRequest(), RenderRequest()
-Work = Callable[[], Awaitable[dict[str, Any]]]
 _CHILD_ERRORS = dict.fromkeys((400, 404, 409, 413, 422, 429, 503, 504), ErrorSerializer)
 _ERRORS = dict.fromkeys((404, 503), ErrorSerializer)
 
@@ -50,46 +42,26 @@ _ERRORS = dict.fromkeys((404, 503), ErrorSerializer)
 @csrf_exempt  # checked with the session in `actor_of_request`; a bearer token needs no check
 async def execute(request: HttpRequest) -> HttpResponse:
     """Run one node on the bench; it waits for a child in the event loop that holds its pipes."""
-    return await _answered(request, _execute)
+    return await answered(request, _execute)
 
 
 @csrf_exempt
 async def render(request: HttpRequest) -> HttpResponse:
     """Preview a template; it waits as `execute` does."""
-    return await _answered(request, _render)
-
-
-async def _answered(request: HttpRequest, prepare: Callable[[HttpRequest], Work]) -> HttpResponse:
-    """Do all that is synchronous in one hop to a thread, then the rest here."""
-    try:
-        work = await database_sync_to_async(prepare, thread_sensitive=False)(request)
-        return HttpResponse(orjson.dumps(await work()), content_type="application/json")
-    except Exception as error:
-        answer = answer_of(error)
-        if answer is None:
-            raise
-        return json_response(answer)
+    return await answered(request, _render)
 
 
 def _execute(plain: HttpRequest) -> Work:
-    actor, wanted = _posted(plain, _EXECUTE)
+    actor, wanted = posted(plain, _EXECUTE)
     request = BenchRequest(**wanted)
     return partial(execution.execute, open_for(actor, request), request)
 
 
 def _render(plain: HttpRequest) -> Work:
-    actor, wanted = _posted(plain, _RENDER)
+    actor, wanted = posted(plain, _RENDER)
     node_id, template, data = (wanted.pop(name) for name in ("node_id", "template", "input"))
     opened = open_bench(actor, "bench.execute", **wanted)
     return partial(views.render, opened, node_id, template, data)
-
-
-def _posted(plain: HttpRequest, shape: Serializer) -> tuple[Actor, dict[str, Any]]:
-    request = framework_request(plain)
-    actor = actor_of_request(request)
-    if request.method != "POST":
-        raise MethodNotAllowed(request.method or "")
-    return actor, shape.run_validation(request.data)
 
 
 class BenchView(ResourceView):

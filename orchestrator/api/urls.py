@@ -12,13 +12,16 @@ from drf_spectacular.views import SpectacularSwaggerView
 from orchestrator.api import (
     bench,
     dead_letters,
+    graphs,
     health,
     nodes,
     pages,
     production,
     queues,
+    runs,
     schema,
     taps,
+    tools,
     workflows,
 )
 
@@ -26,6 +29,7 @@ __all__ = ["schema", "urlpatterns"]
 
 SLUG = r"[-a-zA-Z0-9_]+"
 NUMBER = r"[0-9]{1,15}"
+RUN = f"graph/runs/(?P<run_id>{SLUG})"
 QUEUE = rf"queues/(?P<workflow_id>{SLUG})/(?P<queue>[^/]+)"
 
 
@@ -95,6 +99,22 @@ urlpatterns = [
     ),
     route("dead-letters/replay", dead_letters.BulkReplayView.as_view(), "dead-letters-replay"),
     route("dead-letters/discard", dead_letters.BulkDiscardView.as_view(), "dead-letters-discard"),
+    route("graph", graphs.GraphsView.as_view(), "graphs"),
+    route("graph/create", graphs.CreateView.as_view(), "graph-create"),
+    route("graph/run", runs.run, "graph-run"),
+    route("graph/runs", runs.RunsView.as_view(), "runs"),
+    route(f"graph/state/(?P<run_id>{SLUG})", runs.StateView.as_view(), "run-state"),
+    route(f"graph/(?P<graph_id>{SLUG})", graphs.GraphView.as_view(), "graph"),
+    route(RUN, runs.RunView.as_view(), "run"),
+    route(f"{RUN}/cancel", runs.CancelView.as_view(), "run-cancel"),
+    route(f"{RUN}/resume", runs.ResumeView.as_view(), "run-resume"),
+    route(f"{RUN}/retry", runs.RetryView.as_view(), "run-retry"),
+    route(f"{RUN}/fork", runs.ForkView.as_view(), "run-fork"),
+    route(f"{RUN}/log", runs.LogView.as_view(), "run-log"),
+    route(f"{RUN}/checkpoints", runs.CheckpointsView.as_view(), "run-checkpoints"),
+    route("tools", tools.ToolsView.as_view(), "tools"),
+    route("tools/(?P<name>[^/]+)", tools.ToolView.as_view(), "tool"),
+    route("tools/(?P<name>[^/]+)/call", tools.call, "tool-call"),
     route(f"studio/(?P<workflow_id>{SLUG})", pages.workflow, "studio"),
     route("schema", schema.SchemaView.as_view(), "schema"),
     route("docs", login_required(SpectacularSwaggerView.as_view(url_name="schema")), "docs"),

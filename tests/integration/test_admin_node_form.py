@@ -26,6 +26,12 @@ TYPED = {
     "dynamic-delay": {"seconds": "{{ data.retry_after }}"},
     "file-reader": {"path": "in.csv", "format": "csv", "delimiter": "\t", "has_header": False},
     "file-writer": {"path": "o.csv", "format": "csv", "columns": ["a", "b"], "delimiter": ";"},
+    "group": {
+        "policy": "at_least_n",
+        "n": 1,
+        "timeout": "5 s",
+        "members": [{"name": "m", "tool": "t", "arguments": {"n": 1}}],
+    },
     "if-condition": {"field": "a", "operator": "equals", "value": 5},
     "parse-json": {"field": "line", "target": ""},
     "parse-regex": {"field": "line", "pattern": "  (?P<a>\\d+)\t", "no_match": "pass"},

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.conf import orchestrator_settings
-from orchestrator.models import Workflow
+from orchestrator.models import Graph, Workflow
 from orchestrator.runtime import web
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import SYSTEM
@@ -22,6 +22,7 @@ from tests.waiting import eventually
 
 EXAMPLES = ROOT / "examples"
 FILES = sorted(EXAMPLES.glob("*.json"))
+GRAPHS = sorted(EXAMPLES.glob("graphs/*.json"))
 
 
 @pytest.fixture
@@ -43,15 +44,20 @@ def test_an_example_loads_and_is_drawn_from_left_to_right(path):
 def test_all_are_stored_for_a_newcomer_with_the_data_they_read():
     examples.load(SYSTEM, EXAMPLES)
     assert {path.stem for path in FILES} <= set(Workflow.objects.values_list("pk", flat=True))
-    copied = orchestrator_settings().files_dir / "examples/orders.csv"
-    assert copied.read_bytes() == (EXAMPLES / "data/orders.csv").read_bytes()
+    assert {path.stem for path in GRAPHS} <= set(Graph.objects.values_list("pk", flat=True))
+    for name in ("orders.csv", "quality.csv"):
+        copied = orchestrator_settings().files_dir / "examples" / name
+        assert copied.read_bytes() == (EXAMPLES / "data" / name).read_bytes()
+    assert examples.load(SYSTEM, EXAMPLES) == []
 
 
-def test_orders_csv_is_what_its_script_makes(tmp_path):
-    script = tmp_path / "make_orders.py"
-    script.write_text((EXAMPLES / "data/make_orders.py").read_text())
+@pytest.mark.parametrize("name", ["orders", "quality"])
+def test_a_table_is_what_its_script_makes(tmp_path, name):
+    script = tmp_path / f"make_{name}.py"
+    script.write_text((EXAMPLES / f"data/make_{name}.py").read_text())
     subprocess.run([sys.executable, str(script)], check=True)
-    assert (tmp_path / "orders.csv").read_bytes() == (EXAMPLES / "data/orders.csv").read_bytes()
+    made = (tmp_path / f"{name}.csv").read_bytes()
+    assert made == (EXAMPLES / f"data/{name}.csv").read_bytes()
 
 
 def test_hello_loops_writes_every_item_once_and_in_order_each_time(runs):

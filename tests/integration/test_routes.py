@@ -49,11 +49,31 @@ ROUTES = {
     "^dead-letters/(?P<dead_letter_id>[0-9]{1,15})/discard/?$": API,
     "^dead-letters/replay/?$": API,
     "^dead-letters/discard/?$": API,
+    "^graph/?$": API,
+    "^graph/create/?$": API,
+    "^graph/run/?$": API,
+    "^graph/runs/?$": API,
+    "^graph/state/(?P<run_id>[-a-zA-Z0-9_]+)/?$": API,
+    "^graph/(?P<graph_id>[-a-zA-Z0-9_]+)/?$": API,
+    "^graph/runs/(?P<run_id>[-a-zA-Z0-9_]+)/?$": API,
+    "^graph/runs/(?P<run_id>[-a-zA-Z0-9_]+)/cancel/?$": API,
+    "^graph/runs/(?P<run_id>[-a-zA-Z0-9_]+)/resume/?$": API,
+    "^graph/runs/(?P<run_id>[-a-zA-Z0-9_]+)/retry/?$": API,
+    "^graph/runs/(?P<run_id>[-a-zA-Z0-9_]+)/fork/?$": API,
+    "^graph/runs/(?P<run_id>[-a-zA-Z0-9_]+)/log/?$": API,
+    "^graph/runs/(?P<run_id>[-a-zA-Z0-9_]+)/checkpoints/?$": API,
+    "^tools/?$": API,
+    "^tools/(?P<name>[^/]+)/?$": API,
+    "^tools/(?P<name>[^/]+)/call/?$": API,
     "^studio/(?P<workflow_id>[-a-zA-Z0-9_]+)/?$": LOGIN,
     "^schema/?$": API,
     "^docs/?$": LOGIN,
 }
-SOCKETS = {"ws/workflows/<slug:workflow_id>/": API, "ws/dashboard/": API}
+SOCKETS = {
+    "ws/workflows/<slug:workflow_id>/": API,
+    "ws/runs/<slug:run_id>/": API,
+    "ws/dashboard/": API,
+}
 METHODS = ("get", "post", "put", "patch", "delete", "options")
 
 
@@ -77,6 +97,9 @@ def path_of(route):
         "(?P<queue>[^/]+)": "some-queue",
         "(?P<number>[0-9]{1,15})": "1",
         "(?P<dead_letter_id>[0-9]{1,15})": "1",
+        "(?P<graph_id>[-a-zA-Z0-9_]+)": "some-graph",
+        "(?P<run_id>[-a-zA-Z0-9_]+)": "some-run",
+        "(?P<name>[^/]+)": "some.tool",
     }.items():
         path = path.replace(group, value)
     return f"/{path}"
@@ -175,6 +198,24 @@ def test_logging_out_needs_the_csrf_token(make_user):
         ("operator", "post", "/workflows/", False),
         ("operator", "put", "/dev/cache/x/1", False),
         ("editor", "post", "/workflows/", True),
+        (None, "get", "/graph/", False),
+        (None, "get", "/graph/runs/x", False),
+        (None, "get", "/tools/", False),
+        ("viewer", "get", "/graph/", True),
+        ("viewer", "get", "/graph/x", True),
+        ("viewer", "get", "/graph/state/x", True),
+        ("viewer", "get", "/tools/", True),
+        ("viewer", "post", "/graph/create", False),
+        ("viewer", "post", "/graph/runs/x/cancel", False),
+        ("viewer", "post", "/graph/runs/x/resume", False),
+        ("operator", "post", "/graph/runs/x/cancel", True),
+        ("operator", "post", "/graph/runs/x/resume", True),
+        ("operator", "post", "/graph/create", False),
+        ("operator", "delete", "/graph/x", False),
+        ("operator", "delete", "/graph/runs/x", False),
+        ("editor", "post", "/graph/create", True),
+        ("editor", "delete", "/graph/x", True),
+        ("editor", "delete", "/graph/runs/x", True),
     ],
 )
 def test_a_role_decides(api, role, method, path, allowed):
@@ -184,7 +225,9 @@ def test_a_role_decides(api, role, method, path, allowed):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("path", ["/ws/workflows/x/", "/ws/dashboard/", "/ws/nothing/", "/", "/x"])
+@pytest.mark.parametrize(
+    "path", ["/ws/workflows/x/", "/ws/runs/x/", "/ws/dashboard/", "/ws/nothing/", "/", "/x"]
+)
 @pytest.mark.parametrize(
     ("headers", "code"),
     [

@@ -171,7 +171,9 @@ def test_a_second_ctrl_c_ends_a_drain_that_hangs(up):
     eventually(lambda: not up.processes())
 
 
-@pytest.mark.parametrize("words", ["orchestrator.runtime.web", "manage.py runner", "-server unix"])
+@pytest.mark.parametrize(
+    "words", ["orchestrator.runtime.web", "manage.py runner", "manage.py worker", "-server unix"]
+)
 def test_a_child_that_dies_is_started_again(up, words):
     first = eventually(lambda: up.child(words))
     os.kill(int(first), signal.SIGKILL)
