@@ -2,10 +2,8 @@
 
 import asyncio
 import itertools
-import pickle
 import random
 import socket
-import struct
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +11,13 @@ from typing import Any
 
 from orchestrator.exceptions import LeaseLost
 from orchestrator.execution.envelope import unseal
+from orchestrator.runtime.parity.wire import from_line, to_line
 from storage.base import Entry, Lease, QueueStore
 from storage.memory_queue import MemoryQueueStore
 
 _ALL = 1_000_000
 _LOOK_EVERY = 0.05
-_HEAD = struct.Struct("!I")
+_LINE_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +79,7 @@ class ReplayQueues(MemoryQueueStore):
 
 
 class _Remote:
-    """Calls the store of another process over a socket. Both ends run code of the same nodes, so
-    that neither has to fear what the other sends.
+    """Calls the store of another process over a socket.
 
     Args:
         names: what items were called before; told ahead of every commit.
@@ -95,7 +93,7 @@ class _Remote:
         self._listening: asyncio.Task[None]
 
     async def open(self, connection: socket.socket) -> None:
-        reader, self._writer = await asyncio.open_connection(sock=connection)
+        reader, self._writer = await asyncio.open_connection(sock=connection, limit=_LINE_LIMIT)
         self._listening = asyncio.create_task(self._listen(reader))
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
@@ -113,8 +111,8 @@ class _Remote:
         number = next(self._numbers)
         waiting = self._answers[number] = asyncio.get_running_loop().create_future()
         if name == "commit":
-            _send(self._writer, (-1, "learn", (dict(self._names),), {}))
-        _send(self._writer, (number, name, args, options))
+            self._writer.write(to_line((-1, "learn", (dict(self._names),), {})))
+        self._writer.write(to_line((number, name, args, options)))
         return await waiting
 
 
@@ -138,14 +136,15 @@ async def serve(
     Args:
         learn: takes what the other process knows of the identities of items.
     """
-    reader, writer = await asyncio.open_connection(sock=connection)
+    reader, writer = await asyncio.open_connection(sock=connection, limit=_LINE_LIMIT)
     tasks: set[asyncio.Task[None]] = set()
 
     async def answer(number: int, name: str, args: Any, options: Any) -> None:
         try:
-            _send(writer, (number, await getattr(store, name)(*args, **options), None))
+            answered = await getattr(store, name)(*args, **options)
+            writer.write(to_line((number, answered, None)))
         except LeaseLost as error:
-            _send(writer, (number, None, error.message))
+            writer.write(to_line((number, None, error.message)))
 
     while (message := await _receive(reader)) is not None:
         number, name, args, options = message
@@ -157,14 +156,9 @@ async def serve(
         task.add_done_callback(tasks.discard)
 
 
-def _send(writer: asyncio.StreamWriter, message: Any) -> None:
-    body = pickle.dumps(message)
-    writer.write(_HEAD.pack(len(body)) + body)
-
-
 async def _receive(reader: asyncio.StreamReader) -> Any:
     try:
-        (size,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
-        return pickle.loads(await reader.readexactly(size))
-    except (asyncio.IncompleteReadError, ConnectionError):
+        raw = await reader.readline()
+    except ConnectionError:
         return None
+    return from_line(raw) if raw.endswith(b"\n") else None
