@@ -16,6 +16,8 @@
     ├── NodeFailed               a node raised
     │   ├── NodeTimeout          a node took longer than allowed
     │   └── GroupFailed          members of a group failed, and its policy does not allow that
+    ├── EgressDenied             a node wanted to connect to what is closed to it
+    ├── EgressFailed             a system outside is away, or its answer cannot be used
     ├── FormFailed               a form class raised, or cannot be loaded
     ├── TemplateInvalid          a template is refused when it is saved
     ├── TemplateFailed           a template cannot be rendered for this item
@@ -199,6 +201,26 @@ class GroupFailed(NodeFailed):
         super().__init__(message, error_type=self.code)
         self.group = group
         self.problems = problems
+
+
+class EgressDenied(OrchestratorError):
+    """This place is closed to nodes."""
+
+    code = "egress_denied"
+
+
+class EgressFailed(OrchestratorError):
+    """A system outside is away, or its answer cannot be used.
+
+    Args:
+        unsent: nothing of the request has left.
+    """
+
+    code = "egress_failed"
+
+    def __init__(self, message: str = "", *, unsent: bool = False) -> None:
+        super().__init__(message)
+        self.unsent = unsent
 
 
 class FormFailed(OrchestratorError):

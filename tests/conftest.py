@@ -1,11 +1,13 @@
 """Fixtures that every kind of test shares."""
 
+import dataclasses
 import os
 
 import pytest
 
 from orchestrator.exceptions import StoreRefused
 from orchestrator.runtime.server_binary import find_server
+from orchestrator.security import egress
 from storage.datastore import open_store
 from tests.redis_server import RedisServer
 
@@ -50,6 +52,19 @@ def live_redis(redis_url, settings):
     """Point the project at the test server instead of at nobody."""
     settings.ORCHESTRATOR = {**settings.ORCHESTRATOR, "REDIS_URL": redis_url}
     return redis_url
+
+
+@pytest.fixture
+def open_egress():
+    """Open places to nodes for this test: entries of EGRESS_ALLOW, and fields of EgressPolicy."""
+    before = egress.policy()
+
+    def install(*entries, own=(), **changes):
+        egress.install(dataclasses.replace(egress.EgressPolicy.parse(entries, own), **changes))
+
+    install()
+    yield install
+    egress.install(before)
 
 
 @pytest.fixture

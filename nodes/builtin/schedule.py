@@ -66,7 +66,7 @@ class Schedule(ProducerNode):
         due = time.time()
         if context.mode != "bench":
             due = self._due(due)
-            await _sleep_until(due)
+            await sleep_until(due)
         self.state = {"count": count + 1, "last": due}
         scheduled_at = datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds")
         return item.with_data({"scheduled_at": scheduled_at, "count": count + 1})
@@ -78,7 +78,8 @@ class Schedule(ProducerNode):
         return interval_due(last, now, self._interval)
 
 
-async def _sleep_until(due: float) -> None:
+async def sleep_until(due: float) -> None:
+    """Wait until the clock says so, also when it is set meanwhile."""
     left = due - time.time()
     while left > 0:
         await asyncio.sleep(min(left, LONGEST_SLEEP))

@@ -12,11 +12,28 @@ FORMS: dict[str, dict[str, Any]] = {
     "deduplicate": {"key": "name"},
     "dynamic-delay": {"seconds": 0},
     "group": {"members": [{"name": "m", "tool": "echo", "arguments": {"x": 1}}]},
+    "http-request": {
+        "url": "http://127.0.0.1:1/",
+        "query": {"x": 1},
+        "headers": {"x": 1},
+        "json": {"x": 1},
+        "fields": {"x": 1},
+        "text": "seen",
+        "file": "seen",
+        "timeout": 1,
+    },
     "if-condition": {"field": "name", "operator": "equals", "value": "Ada"},
     "switch": {"value": "name", "cases": {"Ada": "ada"}},
     "tool": {"tool": "echo", "arguments": {"x": 1}},
 }
 """Valid settings of every node that takes templates."""
+SHOWN: dict[str, dict[str, Any]] = {
+    "http-request.json": {"method": "POST", "body": "json"},
+    "http-request.fields": {"method": "POST", "body": "form"},
+    "http-request.text": {"method": "POST", "body": "text"},
+    "http-request.file": {"method": "POST", "body": "file"},
+}
+"""Settings by which a field is shown that is hidden otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +49,7 @@ class Target:
 
     def form(self, source: str) -> dict[str, Any]:
         """Return valid settings but for the template in this field."""
-        settings = FORMS[self.node_class.identifier]
+        settings = {**FORMS[self.node_class.identifier], **SHOWN.get(self.name, {})}
         return {**settings, self.field: _with_template(settings[self.field], source)}
 
 

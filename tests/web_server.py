@@ -1,0 +1,123 @@
+"""A web server of a test's own, in a thread: it counts connections and keeps requests."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass
+class Received:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Reply:
+    """An answer; `data` is sent as JSON in the place of a body."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    data: Any = None
+
+    def encoded(self) -> bytes:
+        body, headers = self.body, dict(self.headers)
+        if self.data is not None:
+            body = json.dumps(self.data).encode()
+            headers.setdefault("Content-Type", "application/json")
+        headers.setdefault("Content-Length", str(len(body)))
+        lines = [f"HTTP/1.1 {self.status} Told", *(f"{k}: {v}" for k, v in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+Raw = Callable[[asyncio.StreamWriter], Awaitable[None]]
+"""Writes an answer of its own; the connection is closed behind it."""
+
+
+class WebServer:
+    """Answers with `answer(request)`, which gives a Reply, or a Raw for what is no proper one."""
+
+    def __init__(
+        self,
+        answer: Callable[[Received], "Reply | Raw"] = lambda request: Reply(),
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: Any = None,
+    ) -> None:
+        self.answer = answer
+        self.connections = 0
+        self.requests: list[Received] = []
+        self.host, self.port = host, port
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "WebServer":
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        opening = asyncio.start_server(self._serve, self.host, self.port, ssl=self._tls)
+        server = self._loop.run_until_complete(opening)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while (request := await _read(reader)) is not None:
+                self.requests.append(request)
+                reply = self.answer(request)
+                if not isinstance(reply, Reply):
+                    await reply(writer)
+                    break
+                writer.write(reply.encoded())
+                await writer.drain()
+        except OSError:
+            pass  # the client has gone, as most of these tests want it to
+        finally:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Received | None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    method, target, _ = head[0].split(" ", 2)
+    pairs = (line.split(":", 1) for line in head[1:] if line)
+    headers = {name.lower(): value.strip() for name, value in pairs}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    url = urlsplit(target)
+    return Received(method, url.path, parse_qs(url.query, True), headers, body)
