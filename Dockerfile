@@ -13,4 +13,5 @@ EXPOSE 8000
 
 # The web process; docker-compose.yml runs the other parts of the system from the same image.
 CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--timeout-graceful-shutdown", "20", "--ws-max-size", "65536"]
+     "--timeout-graceful-shutdown", "20", "--ws-max-size", "65536", "--no-proxy-headers", \
+     "--ws", "orchestrator.runtime.web_socket:PatientSocket", "--ws-per-message-deflate", "false"]

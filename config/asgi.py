@@ -9,15 +9,22 @@ http_application = get_asgi_application()
 
 # Only now: these import models.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 
 from orchestrator.api.direct import DirectPaths  # noqa: E402
 from orchestrator.api.limits import BodyLimit  # noqa: E402
+from orchestrator.api.proxy import BehindProxy  # noqa: E402
+from orchestrator.conf import orchestrator_settings  # noqa: E402
 from orchestrator.routing import lifespan, websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": BodyLimit(DirectPaths(http_application)),
-        "websocket": websocket_application,
-        "lifespan": lifespan,
-    }
+application = BehindProxy(
+    ProtocolTypeRouter(
+        {
+            "http": BodyLimit(DirectPaths(http_application)),
+            "websocket": websocket_application,
+            "lifespan": lifespan,
+        }
+    ),
+    prefix=settings.URL_PREFIX,
+    trusted=orchestrator_settings().TRUSTED_PROXIES,
 )

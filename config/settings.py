@@ -1,14 +1,18 @@
 """One deployment, configured by the environment only; `docs/configuration.md` lists each name."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import dj_database_url
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from orchestrator.exceptions import InvalidRequest
 from orchestrator.runtime import private, redis_url
+from orchestrator.security.egress import EgressPolicy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve()
@@ -32,6 +36,20 @@ ALLOWED_HOSTS = [
     if host.strip()
 ]
 
+URL_PREFIX = (os.environ.get("URL_PREFIX") or "").rstrip("/")
+if not re.fullmatch(r"(/[\w.~-]+)*", URL_PREFIX, re.ASCII):
+    raise ImproperlyConfigured(f"URL_PREFIX must be a path such as /flows, not {URL_PREFIX!r}.")
+FORCE_SCRIPT_NAME = URL_PREFIX or None
+HTTPS = os.environ.get("HTTPS", "").lower() in ("1", "true", "yes")
+
+EGRESS_ALLOW = [
+    entry.strip() for entry in os.environ.get("EGRESS_ALLOW", "").split(",") if entry.strip()
+]
+try:
+    EgressPolicy.parse(EGRESS_ALLOW)
+except InvalidRequest as error:
+    raise ImproperlyConfigured(error.message) from None
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -48,6 +66,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "orchestrator.api.headers.PageHeaders",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -91,18 +110,34 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "/login/"
-LOGIN_REDIRECT_URL = "/"
-LOGOUT_REDIRECT_URL = "/login/"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
+# Names of our own: a site below `/` on the same host may have cookies of Django's names.
+SESSION_COOKIE_NAME = "orchestrator_sessionid"
+CSRF_COOKIE_NAME = "orchestrator_csrftoken"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{URL_PREFIX}/"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = int(os.environ.get("HSTS_SECONDS") or 0)
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],  # icons in the stylesheets of the API page
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
 
 LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = "UTC"
-STATIC_URL = "/static/"
+STATIC_URL = f"{URL_PREFIX}/static/"
 WHITENOISE_USE_FINDERS = True
 
 REST_FRAMEWORK = {
@@ -123,6 +158,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Otherwise it puts a link into each of its buttons, which a keyboard stops at twice.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": False, "displayRequestDuration": True},
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "ENUM_NAME_OVERRIDES": {
         "ReplayFrom": "orchestrator.models.DeadLetter.ReplayFrom",
@@ -146,9 +183,13 @@ ORCHESTRATOR = {
     ],
     "MAX_ITERATIONS": int(os.environ.get("MAX_ITERATIONS") or 1000),
     "LEASE_TTL": float(os.environ.get("LEASE_TTL") or 30),
+    "TRUSTED_PROXIES": [
+        name.strip() for name in os.environ.get("TRUSTED_PROXIES", "").split(",") if name.strip()
+    ],
     "TASK_MODULES": [
         name.strip() for name in os.environ.get("TASK_MODULES", "").split(",") if name.strip()
     ],
+    "EGRESS_ALLOW": EGRESS_ALLOW,
     "WORKER_ID": os.environ.get("WORKER_ID", "").strip(),
     "MAX_CONCURRENT_TASKS": int(os.environ.get("MAX_CONCURRENT_TASKS") or 8),
 }
@@ -159,5 +200,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"httpx": {"level": "WARNING"}, "asyncio": {"level": "WARNING"}},
+    # httpx and httpcore write addresses with their queries, and headers of answers.
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "asyncio")},
 }

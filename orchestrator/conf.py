@@ -24,6 +24,8 @@ class OrchestratorSettings:
     TASK_MODULES: modules that workers import because they register tasks, or handlers of them.
     WORKER_ID: the name of a worker; empty for one that is made up.
     MAX_CONCURRENT_TASKS: tasks that a worker has in hand at once.
+    TRUSTED_PROXIES: addresses and networks whose `X-Forwarded-` headers are believed, or `*`.
+    EGRESS_ALLOW: networks and hosts that nodes may connect to beside public addresses.
     """
 
     REDIS_URL: str = "redis://127.0.0.1:6379/0"
@@ -38,6 +40,8 @@ class OrchestratorSettings:
     TASK_MODULES: list[str] = field(default_factory=list)
     WORKER_ID: str = ""
     MAX_CONCURRENT_TASKS: int = 8
+    TRUSTED_PROXIES: list[str] = field(default_factory=list)
+    EGRESS_ALLOW: list[str] = field(default_factory=list)
     BLOCK_LIMIT: float = 60.0
     BENCH_CHILDREN: int = 4
     BENCH_TIMEOUT: float = 30.0

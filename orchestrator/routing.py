@@ -11,6 +11,7 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import path
 from django.urls.exceptions import Resolver404
 
+from orchestrator.api.proxy import path_inside
 from orchestrator.consumers import (
     NOT_ALLOWED,
     NOT_AUTHENTICATED,
@@ -72,7 +73,7 @@ class Routes:
         self._router = URLRouter(patterns)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if not any(_matches(route, scope["path"]) for route in self._patterns):
+        if not any(_matches(route, path_inside(scope)) for route in self._patterns):
             raise _NoRoute
         await self._router(scope, receive, send)
 

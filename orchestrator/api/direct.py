@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import set_script_prefix
 from django.utils.module_loading import import_string
 
+from orchestrator.api.proxy import path_inside
 from orchestrator.security.tokens import bearer
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -26,6 +27,7 @@ PATHS = frozenset({"/dev/execute", "/dev/render"})
 
 IN_PLACE = (
     "django.middleware.security.SecurityMiddleware",
+    "orchestrator.api.headers.PageHeaders",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 )
@@ -52,7 +54,7 @@ class DirectPaths:
         self._direct = DirectHandler() if known else application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        direct = scope["path"] in PATHS and _brings_token(scope)
+        direct = path_inside(scope) in PATHS and _brings_token(scope)
         await (self._direct if direct else self._application)(scope, receive, send)
 
 

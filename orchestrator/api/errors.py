@@ -196,21 +196,21 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler403."""
-    if request.path.startswith(_PAGES):
+    if request.path_info.startswith(_PAGES):
         return defaults.permission_denied(request, exception)
     return json_response(plain(403, "you may not do this"))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler404."""
-    if request.path.startswith(_PAGES):
+    if request.path_info.startswith(_PAGES):
         return defaults.page_not_found(request, exception)
     return json_response(plain(404, "there is nothing here"))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500: the fault is logged, and the client is told no more than that."""
-    if request.path.startswith(_PAGES):
+    if request.path_info.startswith(_PAGES):
         return defaults.server_error(request)
     message = "something went wrong on the server; its log has the reason"
     return json_response(ErrorAnswer(status=500, code="internal", message=message))

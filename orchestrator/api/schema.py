@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -30,3 +30,16 @@ class SchemaView(SpectacularAPIView):
     def get(self, request: Request) -> Response:
         """Return the schema as YAML or JSON."""
         return self._get_schema_response(request)
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """The API's page; its script is a request of its own, for no page has one inside."""
+
+    template_name = "orchestrator/docs.html"
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        """Return the page, or with `?script` its script."""
+        answer = super().get(request)
+        answer.data["page"] = "docs"
+        return answer

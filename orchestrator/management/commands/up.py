@@ -77,7 +77,7 @@ def _prepare(data_dir: Path, *, examples: bool) -> str:
             _start_once(MAIN_EXAMPLE)
     finally:
         connections.close_all()
-    address = f"http://127.0.0.1:{settings.PORT}"
+    address = f"http://127.0.0.1:{settings.PORT}{settings.URL_PREFIX}"
     return TOLD.format(
         address=address,
         user=account.username,
