@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from contextlib import ExitStack
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 import orjson
 from channels.db import database_sync_to_async
@@ -17,28 +18,32 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
 from orchestrator.exceptions import InvalidPayload, NotAllowed, NotFound
+from orchestrator.runtime.feed_frames import Detail, numbered, opened, without_nodes
 from orchestrator.runtime.feed_hub import FeedClient
 from orchestrator.runtime.run_feed import PREFIX
-from orchestrator.security.actors import Actor
+from orchestrator.security.actors import SYSTEM, Actor, authorize
 from orchestrator.services import live, runs
 from storage.codec import decode
 
 logger = logging.getLogger(__name__)
 
 NOT_AUTHENTICATED, NOT_ALLOWED, UNKNOWN, TOO_MANY = 4401, 4403, 4404, 4429
-INVALID, VIOLATION, TOO_BIG = 1003, 1008, 1009
+INVALID, VIOLATION, TOO_BIG, TRY_LATER = 1003, 1008, 1009, 1013
 MAX_MESSAGE = 4 * 1024
 MAX_PER_SECOND = 20
 MAX_SOCKETS = 10
-CHECK_EVERY = 30.0
-STALLED_AFTER = 10.0
+CHECK_EVERY = 15.0
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
     """A socket that shows `state()` and the events of `watched()`.
 
-    `scope["actor"]` and `scope["credential"]` were put there by the guard in `routing`.
+    `scope["actor"]` and `scope["credential"]` were put there by the guard in `routing`. What a
+    socket shows is read and made to text once for all that show the same; whether this one may see
+    it is asked each time.
     """
+
+    action: ClassVar[str] = "production.status"
 
     _open: ClassVar[Counter[int | None]] = Counter()
 
@@ -64,22 +69,24 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Return the workflow or the run whose events are shown, or None for all workflows."""
         raise NotImplementedError
 
-    def state(self) -> dict[str, Any]:
-        """Return the body of `state_sync`; runs in a thread."""
+    @staticmethod
+    async def state(watched: str, detail: Detail) -> dict[str, Any]:
+        """Return the body of `state_sync`."""
         raise NotImplementedError
-
-    def shown(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return an event as the client gets it."""
-        return event
 
     async def connect(self) -> None:
         await self.accept()
         if self._open[self._actor.id] >= MAX_SOCKETS:
             await self.close(TOO_MANY)
             return
+        detail = _detail(self.scope)
+        if detail is None:
+            await self.close(VIOLATION, "detail is all, counters or loops")
+            return
         self._count_in()
         # Listen first: what happens while the state is read comes after it.
-        client = self._stack.enter_context(live.feed_hub().client(self.watched()))
+        client = self._stack.enter_context(live.feed_hub().client(self.watched(), detail))
+        self._state = self._shared_state(detail)
         await self._send_state()
         if not self._closed:
             self._tasks = [
@@ -120,24 +127,32 @@ class LiveConsumer(AsyncWebsocketConsumer):
             error = {"code": "invalid_request", "message": "send `ping` or `request_state`"}
             await self._send({"type": "error", "error": error})
 
+    def _shared_state(self, detail: Detail) -> Any:
+        show, watched = self.state, self.watched()
+
+        async def read() -> str:
+            return opened({**await show(watched or "", detail), "type": "state_sync"})
+
+        return live.live().state((type(self), watched, detail), read)
+
     async def _send_state(self) -> None:
         try:
-            state = await database_sync_to_async(self.state, thread_sensitive=False)()
+            authorize(self._actor, self.action, self.watched())
+            text = await self._state.get()
         except NotAllowed:
             await self.close(NOT_ALLOWED)
         except NotFound:
             await self.close(UNKNOWN)
+        except DatabaseError as error:
+            logger.warning("a state could not be read: %s", error)
+            await self.close(TRY_LATER)
         else:
-            await self._send_numbered({**state, "type": "state_sync"})
+            await self._send_numbered(text)
 
     async def _forward(self, client: FeedClient) -> None:
         while not self._closed:
-            event = await client.get()
-            try:
-                async with asyncio.timeout(STALLED_AFTER):
-                    await self._send_numbered(self.shown(event))
-            except TimeoutError:
-                await self.close(VIOLATION)
+            frame = await client.get()
+            await self._send_numbered(frame.text(client.detail))
 
     async def _check(self) -> None:
         """End the socket when its session or token does not hold any more."""
@@ -156,16 +171,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 else:
                     self._actor = actor
 
-    async def _send_numbered(self, message: dict[str, Any]) -> None:
+    async def _send_numbered(self, text: str) -> None:
         async with self._sending:
-            await self._send({**message, "seq": self._sequence})
-            self._sequence += 1
+            sequence, self._sequence = self._sequence, self._sequence + 1
+            await self._send_text(numbered(text, sequence))
 
     async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(orjson.dumps(message).decode())
+
+    async def _send_text(self, text: str) -> None:
         if self._closed:
             return
         try:
-            await self.send(text_data=orjson.dumps(message).decode())
+            await self.send(text_data=text)
         except (OSError, RuntimeError):  # the client went away in this moment
             self._closed = True
 
@@ -193,8 +211,9 @@ class WorkflowConsumer(LiveConsumer):
     def watched(self) -> str:
         return str(self.scope["url_route"]["kwargs"]["workflow_id"])
 
-    def state(self) -> dict[str, Any]:
-        return live.workflow_state(self._actor, self.watched())
+    @staticmethod
+    async def state(watched: str, detail: Detail) -> dict[str, Any]:
+        return _told(await _read(live.workflow_state)(SYSTEM, watched), detail)
 
 
 class DashboardConsumer(LiveConsumer):
@@ -203,23 +222,41 @@ class DashboardConsumer(LiveConsumer):
     def watched(self) -> None:
         return None
 
-    def state(self) -> dict[str, Any]:
-        return live.dashboard_state(self._actor)
+    @staticmethod
+    async def state(watched: str, detail: Detail) -> dict[str, Any]:
+        state = await _read(live.dashboard_state)(SYSTEM)
+        workflows = [_told(workflow, detail) for workflow in state["workflows"]]
+        return {**state, "workflows": workflows, **await live.live().more()}
 
 
 class RunConsumer(LiveConsumer):
     """`/ws/runs/<run_id>/`."""
 
+    action = "run.read"
+
     def watched(self) -> str:
-        return f"{PREFIX}{self._run_id}"
+        return f"{PREFIX}{self.scope['url_route']['kwargs']['run_id']}"
 
-    def state(self) -> dict[str, Any]:
-        return runs.live_state(self._actor, self._run_id)
+    @staticmethod
+    async def state(watched: str, detail: Detail) -> dict[str, Any]:
+        return await _read(runs.live_state)(SYSTEM, watched.removeprefix(PREFIX))
 
-    def shown(self, event: dict[str, Any]) -> dict[str, Any]:
-        event.pop("workflow_id", None)
-        return {**event, "run_id": self._run_id}
 
-    @property
-    def _run_id(self) -> str:
-        return str(self.scope["url_route"]["kwargs"]["run_id"])
+def _read(read: Any) -> Any:
+    return database_sync_to_async(read, thread_sensitive=False)
+
+
+def _told(status: dict[str, Any], detail: Detail) -> dict[str, Any]:
+    """Return a status with as much of its loops as is wanted."""
+    if detail is not Detail.LOOPS:
+        return status
+    return {**status, "loops": [without_nodes(loop) for loop in status["loops"]]}
+
+
+def _detail(scope: Any) -> Detail | None:
+    """Return what the address asks for, or None when there is no such detail."""
+    asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("detail", ["all"])
+    try:
+        return Detail(asked[-1])
+    except ValueError:
+        return None

@@ -9,11 +9,11 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any
 
 from orchestrator.exceptions import OrchestratorError
+from orchestrator.runtime.feed_frames import Detail, Event, Frame, frames
+from orchestrator.runtime.rate_history import RateHistory
 from storage.base import Feed
-from storage.codec import decode
 
 logger = logging.getLogger(__name__)
 
@@ -21,25 +21,26 @@ QUEUE_LENGTH = 64
 APART = "!"
 """What the name of something begins with that is no workflow, such as a run."""
 BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
-Event = dict[str, Any]
-_KEY = ("workflow_id", "type", "loop", "slot", "node")
+_TURN = QUEUE_LENGTH // 2
+"""Events after which the clients get their turn: one that keeps up misses nothing."""
 
 
 class FeedClient:
     """What one listener has not read yet. `workflow` None stands for all workflows."""
 
-    def __init__(self, workflow: str | None) -> None:
+    def __init__(self, workflow: str | None, detail: Detail = Detail.ALL) -> None:
         self.workflow = workflow
-        self._events: deque[Event] = deque()
+        self.detail = detail
+        self._frames: deque[Frame] = deque()
         self._dropped = 0
         self._gap = False
         self._ready = asyncio.Event()
 
-    def put(self, event: Event) -> None:
+    def put(self, frame: Frame) -> None:
         """Add an event; when the queue is full, one is dropped and the gap is told."""
-        if len(self._events) >= QUEUE_LENGTH:
-            self._drop_for(event)
-        self._events.append(event)
+        if len(self._frames) >= QUEUE_LENGTH:
+            self._drop_for(frame)
+        self._frames.append(frame)
         self._ready.set()
 
     def mark_gap(self) -> None:
@@ -47,43 +48,60 @@ class FeedClient:
         self._gap = True
         self._ready.set()
 
-    async def get(self) -> Event:
+    async def get(self) -> Frame:
         """Wait for the next event; `gap` comes before what was added after it."""
-        while not (self._events or self._gap):
+        while not (self._frames or self._gap):
             self._ready.clear()
             await self._ready.wait()
         if self._gap:
             dropped, self._gap, self._dropped = self._dropped, False, 0
-            return {"type": "gap", "dropped": dropped}
-        return self._events.popleft()
+            return Frame({"type": "gap", "dropped": dropped})
+        return self._frames.popleft()
 
-    def _drop_for(self, event: Event) -> None:
-        key = _key(event)
-        same = next((i for i, e in enumerate(self._events) if _key(e) == key), 0)
-        del self._events[same]
+    def _drop_for(self, frame: Frame) -> None:
+        same = next((i for i, old in enumerate(self._frames) if old.key == frame.key), 0)
+        del self._frames[same]
         self._dropped += 1
         self._gap = True
 
 
 class FeedHub:
-    """Subscribes when the first client comes, and again after Redis was away."""
+    """Subscribes from `start`, or its first client, to `close`; again after Redis was away."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._clients: set[FeedClient] = set()
         self._task: asyncio.Task[None] | None = None
+        self.rates = RateHistory()
 
-    @contextmanager
-    def client(self, workflow: str | None = None) -> Iterator[FeedClient]:
-        """Give a client of one workflow, or of all, that listens until the block is left."""
+    def start(self) -> None:
+        """Subscribe in the running event loop, if that has not been done."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="feed-hub")
-        client = FeedClient(workflow)
+
+    @contextmanager
+    def client(
+        self, workflow: str | None = None, detail: Detail = Detail.ALL
+    ) -> Iterator[FeedClient]:
+        """Give a client of one workflow, or of all, that listens until the block is left."""
+        self.start()
+        client = FeedClient(workflow, detail)
         self._clients.add(client)
         try:
             yield client
         finally:
             self._clients.discard(client)
+
+    def watches_all(self) -> bool:
+        """Whether anybody listens to all workflows."""
+        return any(client.workflow is None for client in self._clients)
+
+    def tell_all(self, event: Event) -> None:
+        """Give an event of this process's own to those who listen to all workflows."""
+        frame = Frame(event)
+        for client in self._clients:
+            if client.workflow is None:
+                client.put(frame)
 
     async def close(self) -> None:
         """End the subscription."""
@@ -96,31 +114,34 @@ class FeedHub:
         failures = 0
         while True:
             try:
-                async with aclosing(self._feed.subscribe()) as events:  # type: ignore[type-var]
-                    async for workflow, body in events:
+                async with aclosing(self._feed.subscribe()) as messages:  # type: ignore[type-var]
+                    async for name, body in messages:
                         failures = 0
-                        self._fan_out(workflow, body)
+                        await self._fan_out(name, body)
             except OrchestratorError as error:
-                logger.warning("the feed is away: %s", error)
+                if not failures:
+                    logger.warning("the feed is away: %s", error)
+            self.rates.interrupt()
             for client in self._clients:
                 client.mark_gap()
             await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
             failures += 1
+            self.rates.resume()
 
-    def _fan_out(self, workflow: str, body: bytes) -> None:
-        own = workflow.startswith(APART)  # what is no workflow is shown to who asks for it
-        wanted = (workflow,) if own else (None, workflow)
-        listening = [c for c in self._clients if c.workflow in wanted]
-        if not listening:
+    async def _fan_out(self, name: str, body: bytes) -> None:
+        own = name.startswith(APART)  # what is no workflow is shown to who asks for it
+        if own and not self._listening(name):
             return
-        try:
-            event = {**decode(body), "workflow_id": workflow}
-        except (OrchestratorError, TypeError):
-            logger.warning("the feed of %s sent something that is no event", workflow)
-            return
-        for client in listening:
-            client.put(event)
+        for number, frame in enumerate(frames(name, body), start=1):
+            if not own:
+                self.rates.take(name, frame.event)
+            for client in self._listening(name):
+                if frame.concerns(client.detail):
+                    client.put(frame)
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a read of Redis that need not wait gives nobody a turn
 
-
-def _key(event: Event) -> tuple[Any, ...]:
-    return tuple(event.get(name) for name in _KEY)
+    def _listening(self, name: str) -> list[FeedClient]:
+        wanted = (name,) if name.startswith(APART) else (None, name)
+        return [client for client in self._clients if client.workflow in wanted]

@@ -1,10 +1,10 @@
 """What a runner tells the world about its loops: the latest state, and what changed since.
 
-Loops never wait for it. States come in a few times a second and are published coalesced.
+Loops never wait for it. What comes in is gathered for a moment and published together; while Redis
+is away it is kept, each slot's newest status only, and published when Redis is back.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -20,13 +20,19 @@ from orchestrator.events import (
     NodeStarted,
     NodeStats,
 )
-from orchestrator.exceptions import StoreUnavailable
+from orchestrator.exceptions import OrchestratorError
 from storage.base import Feed
 
 logger = logging.getLogger(__name__)
-PERIOD = 0.25
-_TIMEOUT = 1.0
+GATHER = 0.05
+"""Seconds that the first news waits for more. A host sends its own four times a second."""
+_TIMEOUT = 0.25
+_REST = 0.5
+"""Seconds without an attempt after one that failed."""
+_ANNOUNCED = 1000
+"""Events of their own that are kept while Redis is away."""
 _IDLE = {"count": 0, "failed": 0, "executing": False}
+Slot = tuple[str, str]
 
 
 class Publisher:
@@ -34,15 +40,17 @@ class Publisher:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._latest: dict[tuple[str, str], dict[str, Any]] = {}
-        self._published: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
-        self._changed: set[tuple[str, str]] = set()
-        self._events: list[tuple[str, Event]] = []
+        self._latest: dict[Slot, dict[str, Any]] = {}
+        self._published: dict[Slot, tuple[float, dict[str, Any]]] = {}
+        self._changed: dict[str, set[str]] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._news = asyncio.Event()
 
     def update(self, workflow: str, slot: str, status: dict[str, Any]) -> None:
         """Take the newest status of a slot (`loop/slot`)."""
         self._latest[workflow, slot] = status
-        self._changed.add((workflow, slot))
+        self._changed.setdefault(workflow, set()).add(slot)
+        self._news.set()
 
     def status(self, workflow: str, slot: str) -> dict[str, Any] | None:
         """Return the newest status of a slot."""
@@ -50,44 +58,82 @@ class Publisher:
 
     def announce(self, workflow: str, event: Event) -> None:
         """Send an event of its own, after the changes known so far."""
-        self._events.append((workflow, event))
+        events = self._events.setdefault(workflow, [])
+        events.append(event)
+        del events[:-_ANNOUNCED]
+        self._news.set()
 
     def forget(self, workflow: str, slot: str) -> None:
         """Begin anew with a slot, whose counters start at zero."""
         self._published.pop((workflow, slot), None)
         self._latest.pop((workflow, slot), None)
-        self._changed.discard((workflow, slot))
+        self._changed.get(workflow, set()).discard(slot)
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(PERIOD)
+            await self._news.wait()
+            await asyncio.sleep(GATHER)
+            self._news.clear()
             try:
-                await self.publish()
+                done = await self.publish()
             except Exception:
                 logger.exception("the live state could not be published")
+                done = False
+            if not done:
+                await asyncio.sleep(_REST)
+                self._news.set()
 
-    async def publish(self) -> None:
-        """Send what is new; what cannot be sent in time is superseded by the next."""
-        latest: dict[str, dict[str, bytes]] = {}
-        events: dict[str, list[bytes]] = {}
+    async def publish(self) -> bool:
+        """Send what is new, and tell whether it was taken; what was not waits for the next time."""
+        for workflow in [*{**self._changed, **self._events}]:
+            slots = self._changed.pop(workflow, set())
+            announced = self._events.pop(workflow, [])
+            if not await self._publish(workflow, slots, announced):
+                self._changed.setdefault(workflow, set()).update(slots)
+                self._events[workflow] = [*announced, *self._events.get(workflow, [])][-_ANNOUNCED:]
+                return False
+        return True
+
+    async def _publish(self, workflow: str, slots: set[str], announced: list[Event]) -> bool:
+        """Send what is new of a workflow, its events as one list."""
         now = time.monotonic()
-        changed, self._changed = self._changed, set()
-        for workflow, slot in changed:
-            status = self._latest[workflow, slot]
-            since, before = self._published.get((workflow, slot), (now, {}))
-            self._published[workflow, slot] = (now, status)
-            latest.setdefault(workflow, {})[slot] = orjson.dumps(status)
-            news = changes(slot, before, status, now - since)
-            events.setdefault(workflow, []).extend(orjson.dumps(event.marshal()) for event in news)
-        announced, self._events = self._events, []
-        for workflow, event in announced:
-            events.setdefault(workflow, []).append(orjson.dumps(event.marshal()))
-        for workflow in {*latest, *events}:
-            with contextlib.suppress(StoreUnavailable, TimeoutError):
-                async with asyncio.timeout(_TIMEOUT):
-                    await self._feed.publish(
-                        workflow, latest.get(workflow, {}), events.get(workflow, [])
-                    )
+        known = {
+            key: self._latest[key] for name in slots if (key := (workflow, name)) in self._latest
+        }
+        before = {key: self._published.get(key) for key in known}
+        events: list[Event] = []
+        for key, status in known.items():
+            since, last = before[key] or (now, {})
+            events += changes(key[1], last, status, now - since)
+        # Not after it was sent: meanwhile a slot may have been forgotten.
+        told = {key: (now, status) for key, status in known.items()}
+        self._published.update(told)
+        if await self._send(workflow, known, [*events, *announced]):
+            return True
+        for key, last in before.items():
+            if self._published.get(key) is told[key]:
+                self._restore(key, last)
+        return False
+
+    async def _send(
+        self, workflow: str, known: Mapping[Slot, dict[str, Any]], events: list[Event]
+    ) -> bool:
+        latest = {name: orjson.dumps(status) for (_, name), status in known.items()}
+        told = [orjson.dumps([event.marshal() for event in events])] if events else []
+        if not latest and not told:
+            return True
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                await self._feed.publish(workflow, latest, told)
+        except (OrchestratorError, TimeoutError):
+            return False
+        return True
+
+    def _restore(self, key: Slot, last: tuple[float, dict[str, Any]] | None) -> None:
+        if last is None:
+            del self._published[key]
+        else:
+            self._published[key] = last
 
 
 def changes(

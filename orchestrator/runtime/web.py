@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from orchestrator.runtime import lifeline
+from orchestrator.runtime.web_socket import PatientSocket
 
 SOCKET_VARIABLE = "ORCHESTRATOR_WEB_FD"
 ACCESS_LOG = Path("files/logs/access.log")
@@ -72,7 +73,9 @@ def serve(data_dir: Path, port: int) -> None:
         port=port,
         log_config=log_config(access_log),
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        ws=PatientSocket,
         ws_max_size=WEBSOCKET_FRAME,
+        ws_per_message_deflate=False,  # it would pack each event anew for each client
         proxy_headers=False,
         server_header=False,
     )

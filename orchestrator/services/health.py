@@ -7,6 +7,7 @@ from django.db import DatabaseError, connection
 from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import workers
 from orchestrator.services.status import runners_alive
 from orchestrator.services.stores import with_store
 
@@ -15,9 +16,13 @@ def ready(actor: Actor) -> dict[str, Any]:
     """Return what is there and what is away; `ready` says whether requests can be served."""
     authorize(actor, "health.read")
     checks = {"database": _database(), "redis": _redis()}
-    alive = runners_alive() if checks["database"] == "ok" else 0
-    ok = all(reason == "ok" for reason in checks.values())
-    return {"ready": ok, "checks": checks, "runners_alive": alive}
+    known = checks["database"] == "ok"
+    return {
+        "ready": all(reason == "ok" for reason in checks.values()),
+        "checks": checks,
+        "runners_alive": runners_alive() if known else 0,
+        "workers_alive": workers.alive() if known else 0,
+    }
 
 
 def _database() -> str:

@@ -17,6 +17,7 @@ def test_ready_with_everything(api, live_redis):
         "ready": True,
         "checks": {"database": "ok", "redis": "ok"},
         "runners_alive": 0,
+        "workers_alive": 0,
     }
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
 from django.test import Client
 
 from config.asgi import application
@@ -15,9 +17,10 @@ from orchestrator.exceptions import StoreUnavailable
 from orchestrator.models import ApiToken
 from orchestrator.routing import same_origin
 from orchestrator.runtime.queue_watch import QueueWatch
-from orchestrator.security.actors import SYSTEM
-from orchestrator.services import production, stores, workflows
+from orchestrator.security.actors import SYSTEM, Actor
+from orchestrator.services import live, production, stores, workflows
 from tests.sockets import Socket
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORKFLOW, DASHBOARD = "/ws/workflows/hello-loops/", "/ws/dashboard/"
@@ -128,6 +131,94 @@ async def test_the_dashboard_sees_every_workflow(connect):
     assert [w["workflow_id"] for w in first["workflows"]] == ["hello-loops"]
 
 
+async def test_the_dashboard_sees_the_system_and_what_changes_of_it(connect):
+    socket, queue = await connect(DASHBOARD), stores.shared_store().queue
+    first = await socket.receive()
+    before = first["system"].pop("workflows")
+    assert first["system"].pop("queued") == sum(counts["queued"] for counts in before.values())
+    ok = {"runners": 0, "redis": "ok", "database": "ok", "dead_letters": 0}
+    assert first["system"] == ok
+    assert first["rates"] == {"every": live.EVERY, "workflows": {}}
+    await queue.put("hello-loops", "queue_2_3", b'{"v": 1}')
+    event = await socket.receive_type("system")
+    waiting = before.get("hello-loops", {"queued": 0})["queued"]
+    assert event["workflows"]["hello-loops"] == {"queued": waiting + 1, "dead_letters": 0}
+    assert event["seq"] > 0
+
+
+async def test_rates_are_kept_from_before_anybody_looks(connect, monkeypatch):
+    feed = stores.shared_store().feed
+    stats = {"type": "node_stats", "loop": "1", "slot": 0, "failures": 0, "in_flight": 0}
+    hub = live.feed_hub()
+
+    async def counted():
+        """Publish until something was heard: the subscription begins when it begins."""
+        counted.n = getattr(counted, "n", 0) + 10
+        event = {**stats, "iterations": counted.n, "nodes": {}}
+        await feed.publish("hello-loops", {}, [orjson.dumps(event)])
+        hub.rates.tick()
+        return any(hub.rates.last().values())
+
+    await until(counted)
+    first = await (await connect(DASHBOARD)).receive()
+    assert any(first["rates"]["workflows"]["hello-loops"])
+
+
+@pytest.mark.parametrize("path", [WORKFLOW, DASHBOARD])
+async def test_less_detail_is_sent_when_it_is_asked_for(connect, path):
+    socket = await connect(f"{path}?detail=loops")
+    await socket.receive()
+    node = {"type": "node_completed", "loop": "1", "slot": 0, "node": "1", "count": 1}
+    stats = {"type": "node_stats", "iterations": 1, "nodes": {"1": {}}}
+    told = await publish_until(socket, "node_stats", node, stats)
+    assert "nodes" not in told
+    assert (await publish_until(socket, "own", node, {"type": "own"}))["workflow_id"]
+
+
+async def test_a_detail_that_there_is_not(connect):
+    assert await (await connect(f"{DASHBOARD}?detail=everything")).closed() == 1008
+
+
+async def test_many_who_ask_at_once_are_answered_from_one_read(connect, monkeypatch):
+    reads = []
+    read = live.workflow_state
+    monkeypatch.setattr(live, "workflow_state", lambda *given: reads.append(1) or read(*given))
+    sockets = [await connect() for _ in range(5)]
+    for socket in sockets:
+        await socket.receive()
+    before = len(reads)
+    for socket in sockets:
+        await socket.send({"type": "request_state"})
+    for socket in sockets:
+        assert (await socket.receive_type("state_sync"))["seq"] == 1
+    assert len(reads) - before <= 2
+
+
+async def test_what_is_read_for_all_is_told_only_to_who_may_see_it(connect, make_user, monkeypatch):
+    watching, removed = await connect(), await connect()
+    for socket in (watching, removed):
+        await socket.receive()
+    # As after the next look at the credential, which one of them has not passed.
+    consumer = next(c for c in gc.get_objects() if isinstance(c, consumers.WorkflowConsumer))
+    consumer._actor = Actor(id=consumer._actor.id, name="nobody")
+    for socket in (watching, removed):
+        await socket.send({"type": "request_state"})
+    outputs = [await socket._app.receive_output(5) for socket in (watching, removed)]
+    assert sorted(o["type"] for o in outputs) == ["websocket.close", "websocket.send"]
+
+
+async def test_a_database_that_is_away_ends_the_socket_for_now(connect, monkeypatch):
+    socket = await connect()
+    await socket.receive()
+
+    def away(*given):
+        raise DatabaseError
+
+    monkeypatch.setattr(live, "workflow_state", away)
+    await socket.send({"type": "request_state"})
+    assert await socket.closed() == 1013
+
+
 async def test_a_session_of_a_page_of_ours_is_let_in(connect, cookie):
     socket = await connect(**page(cookie[1]))
     assert (await socket.receive())["type"] == "state_sync"
@@ -160,9 +251,10 @@ async def test_a_host_that_is_not_ours_is_not_let_in(connect, cookie):
     assert await (await connect(**headers)).closed() == 4403
 
 
-@pytest.mark.parametrize("value", ["sessionid=", "sessionid=x", "other=1", "sessionid=" + "a" * 32])
+@pytest.mark.parametrize("value", ["{name}=", "{name}=x", "other=1", "{name}=" + "a" * 32])
 async def test_a_session_that_is_none(connect, value):
-    assert await (await connect(**page(value))).closed() == 4401
+    cookie = value.format(name=settings.SESSION_COOKIE_NAME)
+    assert await (await connect(**page(cookie))).closed() == 4401
 
 
 async def test_a_token_in_the_address_is_no_token(connect, token):
@@ -259,6 +351,25 @@ async def test_redis_may_go_and_come_back(connect, redis_server):
     finally:
         redis_server.start()
     assert (await publish_until(socket, "after", {"type": "after"}))["seq"]
+
+
+async def test_a_dashboard_says_that_redis_is_away(connect, redis_server):
+    socket = await connect(DASHBOARD)
+    assert (await socket.receive())["system"]["redis"] == "ok"
+    redis_server.kill()
+    try:
+        event = await socket.receive_type("system")
+        while event["redis"] == "ok":
+            event = await socket.receive_type("system")
+        assert (event["queued"], event["dead_letters"], event["database"]) == (None, 0, "ok")
+        await socket.send({"type": "request_state"})
+        state = await socket.receive_type("state_sync")
+        assert state["system"]["redis"] == event["redis"]
+    finally:
+        redis_server.start()
+    while (event := await socket.receive_type("system"))["redis"] != "ok":
+        pass
+    assert event["queued"] is not None
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,23 @@ import orjson
 
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.runtime import feed_hub
+from orchestrator.runtime.feed_frames import Detail, Frame, numbered
 from orchestrator.runtime.feed_hub import QUEUE_LENGTH, FeedClient, FeedHub
 from storage.base import Feed
 from storage.memory import MemoryFeed
 
 
 def event(number, node="1", kind="node_stats"):
-    return {"workflow_id": "w", "type": kind, "loop": "1", "slot": 0, "node": node, "n": number}
+    place = {"loop": "1", "slot": 0, "node": node}
+    return Frame({"workflow_id": "w", "type": kind, **place, "n": number})
+
+
+async def get(client):
+    return (await client.get()).event
 
 
 async def drain(client, count):
-    return [await client.get() for _ in range(count)]
+    return [await get(client) for _ in range(count)]
 
 
 async def test_a_client_gets_events_in_order():
@@ -49,7 +55,7 @@ async def test_the_oldest_goes_when_nothing_is_alike():
 
 async def publish(feed, client, workflow="w", body=b'{"type": "loop_state"}'):
     """Publish until the client has something: the subscription begins when it begins."""
-    while not client._events:
+    while not client._frames:
         await feed.publish(workflow, {}, [body])
         await asyncio.sleep(0)
 
@@ -68,8 +74,8 @@ async def test_one_subscription_serves_everybody():
         with hub.client("other") as other:
             await publish(feed, one)
             for client in (one, two, everything):
-                assert await client.get() == {"type": "loop_state", "workflow_id": "w"}
-            assert not other._events
+                assert await get(client) == {"type": "loop_state", "workflow_id": "w"}
+            assert not other._frames
     assert feed.subscriptions == 1
     assert not hub._clients
     await hub.close()
@@ -80,10 +86,10 @@ async def test_what_is_no_event_is_left_out():
     hub = FeedHub(feed)
     with hub.client("w") as client:
         await publish(feed, client)
-        client._events.clear()
+        client._frames.clear()
         for body in (b"{", b"[]", b"5", b'{"type": "after"}'):
             await feed.publish("w", {}, [body])
-        assert (await client.get())["type"] == "after"
+        assert (await get(client))["type"] == "after"
     await hub.close()
 
 
@@ -112,8 +118,8 @@ async def test_the_hub_comes_back_and_tells_the_gap(monkeypatch):
     feed = Flaky()
     hub = FeedHub(feed)
     with hub.client("w") as client:
-        assert (await client.get()) == {"type": "gap", "dropped": 0}
-        while (received := await client.get())["type"] == "gap":
+        assert (await get(client)) == {"type": "gap", "dropped": 0}
+        while (received := await get(client))["type"] == "gap":
             pass
         assert received["type"] == "loop_state"
         assert feed.attempts == 4
@@ -126,7 +132,46 @@ async def test_what_is_no_workflow_is_shown_only_to_who_asks_for_it():
     with hub.client() as everything, hub.client("!run:a") as one:
         await publish(feed, one, "!run:a")
         await publish(feed, everything, "w")
-        seen = {e["workflow_id"] for e in await drain(everything, len(everything._events))}
+        seen = {e["workflow_id"] for e in await drain(everything, len(everything._frames))}
         assert seen == {"w"}
-        assert {e["workflow_id"] for e in await drain(one, len(one._events))} == {"!run:a"}
+        assert {e["run_id"] for e in await drain(one, len(one._frames))} == {"a"}
     await hub.close()
+
+
+async def test_one_that_keeps_up_misses_nothing_of_a_long_list():
+    feed = MemoryFeed()
+    hub = FeedHub(feed)
+    with hub.client("w") as client:
+        await publish(feed, client)
+        await asyncio.sleep(0)
+        client._frames.clear()
+        read = asyncio.create_task(drain(client, 10 * QUEUE_LENGTH))
+        events = [{"type": "node_completed", "node": n} for n in range(10 * QUEUE_LENGTH)]
+        await feed.publish("w", {}, [orjson.dumps(events)])
+        assert [e["node"] for e in await read] == list(range(10 * QUEUE_LENGTH))
+    await hub.close()
+
+
+async def test_who_wants_less_detail_is_sent_less():
+    feed = MemoryFeed()
+    hub = FeedHub(feed)
+    stats = {"type": "node_stats", "iterations": 5, "nodes": {"1": {}}}
+    events = [{"type": "node_completed", "node": "1"}, stats, {"type": "after"}]
+    with hub.client(detail=Detail.LOOPS) as loops, hub.client(detail=Detail.COUNTERS) as counters:
+        await publish(feed, loops)
+        for client in (loops, counters):
+            client._frames.clear()
+        await feed.publish("w", {}, [orjson.dumps(events)])
+        told = [orjson.loads(numbered((await loops.get()).text(Detail.LOOPS), 7)) for _ in "12"]
+        assert told == [
+            {"type": "node_stats", "iterations": 5, "workflow_id": "w", "seq": 7},
+            {"type": "after", "workflow_id": "w", "seq": 7},
+        ]
+        told = [orjson.loads(numbered((await counters.get()).text(Detail.COUNTERS), 0))]
+        assert told == [{**stats, "workflow_id": "w", "seq": 0}]
+    await hub.close()
+
+
+def test_a_text_is_made_once_for_all():
+    frame = event(1)
+    assert frame.text(Detail.ALL) is frame.text(Detail.COUNTERS) is frame.text(Detail.ALL)

@@ -2,10 +2,10 @@
 
 import { address, request } from "./api.js";
 import { ask, el, notify } from "./dom.js";
+import { icon } from "./icons.js";
+import { mayOperate } from "./roles.js";
 import { actions } from "./status.js";
 
-const OPERATORS = ["operator", "editor", "admin"];
-const mayOperate = OPERATORS.includes(document.body.dataset.role);
 const LABELS = {
   start: "Start",
   pause: "Pause",
@@ -14,7 +14,13 @@ const LABELS = {
   stop: "Stop",
   force: "Force stop",
 };
-const STYLES = { start: "primary", resume: "primary", stop: "quiet danger", force: "quiet danger" };
+const HINTS = {
+  pause: "Pause: keep what is in hand, take nothing new",
+  drain: "Drain: end the producers, work off what is queued",
+  stop: "Stop: end after the iteration in hand",
+};
+const NAMED = ["start", "resume", "force"]; // the others are icons with a label
+const STYLES = { stop: "danger", force: "danger" };
 const FORCED = { force: ["stop", { force: true }] };
 
 const asksFirst = {
@@ -36,13 +42,16 @@ export class ActionButtons {
   /** `changed` gets the new status that the server answered. */
   constructor(changed) {
     this.changed = changed;
-    this.buttons = {};
     this.root = el("div", { class: "buttons" });
-    for (const [name, label] of Object.entries(mayOperate ? LABELS : {})) {
-      const style = STYLES[name] ?? "quiet";
-      this.buttons[name] = el("button", { type: "button", class: style, hidden: true, click: () => this._do(name) }, label);
-      this.root.append(this.buttons[name]);
-    }
+    this.buttons = Object.fromEntries((mayOperate ? Object.keys(LABELS) : []).map((name) => [name, this._make(name)]));
+    this.root.append(...Object.values(this.buttons));
+  }
+
+  _make(name) {
+    const named = NAMED.includes(name);
+    const style = `quiet act ${STYLES[name] ?? ""} ${named ? "" : "only-icon"}`;
+    const look = { type: "button", class: style.trim(), hidden: true, title: HINTS[name], "data-action": name };
+    return el("button", { ...look, click: () => this._do(name) }, icon(name), named ? LABELS[name] : "");
   }
 
   update(status, live) {

@@ -2,6 +2,13 @@
 
 const root = new URL(document.body.dataset.root, location.href);
 const csrf = document.querySelector('meta[name="csrf-token"]').content;
+const CSRF_COOKIE = "orchestrator_csrftoken=";
+
+/** Read anew each time: whoever logs in again, in another tab, can go on in this one. */
+export function csrfToken() {
+  const cookie = document.cookie.split("; ").find((text) => text.startsWith(CSRF_COOKIE));
+  return cookie?.slice(CSRF_COOKIE.length) ?? csrf;
+}
 
 /** The address of a path such as `prod/start`; every part that comes from data is encoded. */
 export function address(...parts) {
@@ -23,18 +30,18 @@ export class ApiError extends Error {
   }
 }
 
-async function bodyOf(answer) {
+async function bodyOf(answer, read) {
   try {
-    return await answer.json();
+    return read(await answer.text());
   } catch {
     return null;
   }
 }
 
-/** Return the JSON body, or throw an ApiError. */
-export async function request(method, url, body) {
+/** Return the JSON body, or throw an ApiError. `read` makes a value of its text. */
+export async function request(method, url, body, read = JSON.parse) {
   const headers = { Accept: "application/json" };
-  if (method !== "GET") headers["X-CSRFToken"] = csrf;
+  if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -47,7 +54,7 @@ export async function request(method, url, body) {
   } catch {
     throw new ApiError(0, { code: "unreachable", message: "The server cannot be reached." });
   }
-  const content = await bodyOf(answer);
+  const content = await bodyOf(answer, read);
   if (answer.ok) return content;
   const unreadable = { code: "error", message: `The server answered ${answer.status}.` };
   throw new ApiError(answer.status, content?.error ?? unreadable);

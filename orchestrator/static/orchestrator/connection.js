@@ -15,7 +15,7 @@ export function connect(url, { onState, onEvent, onConnection }) {
       show(byId("connection-retry"), !final);
       show(byId("connection-login"), Boolean(loggedOut));
       show(banner, !live);
-      onConnection(live);
+      onConnection(live, { final, loggedOut });
     },
   });
   const login = byId("connection-login");

@@ -1,29 +1,37 @@
 // The list of all workflows, live.
 
-import { readiness, socketAddress } from "./api.js";
+import { socketAddress } from "./api.js";
 import { connect } from "./connection.js";
 import { announce, byId, setText, show } from "./dom.js";
-import { count, words } from "./format.js";
+import { count, plural, words } from "./format.js";
+import { offerExamples, offerImport } from "./new_workflows.js";
 import { Row } from "./row.js";
 import { apply } from "./status.js";
+import { System } from "./system.js";
 
-const CHECK_SYSTEM_EVERY = 10_000;
 const body = byId("rows");
+const filter = byId("filter");
 const search = byId("search");
 const hovered = matchMedia("(hover: hover)").matches ? ":hover" : ":not(*)"; // a tap leaves :hover behind
 const rows = new Map();
+const system = new System();
 const query = new URLSearchParams(location.search);
+const SHOWN = {
+  all: () => true,
+  active: (row) => !row.ended,
+  attention: (row) => row.attention,
+  ended: (row) => row.ended,
+};
 let live = false;
 let order = { key: query.get("sort") ?? "name", descending: query.has("descending") };
 
-const socket = connect(socketAddress("dashboard"), {
+const socket = connect(`${socketAddress("dashboard")}?detail=loops`, {
   onState: takeState,
   onEvent: takeEvent,
   onConnection(nowLive) {
     live = nowLive;
     for (const row of rows.values()) row.connection(live);
-    if (live) checkSystem();
-    else paintSystem({ checks: {} });
+    system.connection(live);
   },
 });
 
@@ -35,7 +43,9 @@ function takeState(state) {
     rows.delete(id);
   }
   state.workflows.forEach(takeStatus);
-  paintRunners(state.runners_alive);
+  for (const [id, row] of rows) row.setRates(state.rates.workflows[id] ?? []);
+  system.setRates(state.rates.workflows);
+  takeSystem({ ...state.system, runners: state.runners_alive });
   arrange();
   byId("workflows").removeAttribute("aria-busy");
   show(byId("loading"), false);
@@ -44,7 +54,7 @@ function takeState(state) {
 function takeStatus(status) {
   let row = rows.get(status.workflow_id);
   if (!row) {
-    row = new Row((changed) => takeStatus(changed));
+    row = new Row(takeStatus);
     rows.set(status.workflow_id, row);
   }
   const before = row.status?.status;
@@ -52,7 +62,22 @@ function takeStatus(status) {
   if (before && before !== status.status) announce(`${status.name}: ${words(status.status)} ${words(status.reason)}`);
 }
 
+function takeSystem(state) {
+  system.update(state, rows.size);
+  const none = { queued: state.queued === null ? null : 0, dead_letters: state.dead_letters === null ? null : 0 };
+  for (const [id, row] of rows) row.setExtra(state.workflows[id] ?? none);
+}
+
+function takeRates(rates) {
+  for (const [id, row] of rows) row.addRate(id in rates ? rates[id] : 0);
+  system.addRates(Object.values(rates));
+  arrange();
+}
+
 function takeEvent(event) {
+  if (event.type === "rates") takeRates(event.workflows);
+  if (event.type === "system") takeSystem(event);
+  if (event.workflow_id === undefined) return true;
   const row = rows.get(event.workflow_id);
   if (!row) return false;
   const enough = apply(row.status, event);
@@ -60,25 +85,33 @@ function takeEvent(event) {
   return enough;
 }
 
-// Searching and sorting
+// Choosing, searching and sorting
+
+const chosen = () => filter.elements.show.value;
 
 function arrange({ asked = false } = {}) {
   const text = search.value.trim().toLowerCase();
-  const found = [...rows.values()].filter((row) => row.matches(text));
-  for (const row of rows.values()) show(row.root, row.matches(text));
+  const all = [...rows.values()];
+  let found = 0;
+  for (const row of all) {
+    const wanted = SHOWN[chosen()](row) && row.matches(text);
+    found += wanted;
+    show(row.root, wanted);
+  }
   // Rows do not jump away under the pointer or the focus.
   const inUse = body.matches(hovered) || body.contains(document.activeElement);
-  if (asked || !inUse || body.childElementCount !== rows.size) sort();
-  show(byId("workflows"), rows.size > 0);
+  if (asked || !inUse || body.childElementCount !== rows.size) sort(all);
+  for (const [name, picks] of Object.entries(SHOWN)) setText(byId(`count-${name}`), count(all.filter(picks).length));
+  show(filter, rows.size > 0);
+  show(byId("workflows"), found > 0);
   show(byId("empty"), rows.size === 0);
-  show(byId("none-found"), rows.size > 0 && found.length === 0);
-  const all = `${count(rows.size)} workflow${rows.size === 1 ? "" : "s"}`;
-  setText(byId("shown"), text ? `${count(found.length)} of ${all}` : all);
+  show(byId("none-found"), rows.size > 0 && found === 0);
+  setText(byId("shown"), `${count(found)} of ${plural(rows.size, "workflow")} shown`);
 }
 
-function sort() {
+function sort(all) {
   const direction = order.descending ? -1 : 1;
-  const sorted = [...rows.values()].sort((a, b) => {
+  const sorted = all.sort((a, b) => {
     const [x, y] = [a.key(order.key), b.key(order.key)];
     const difference = typeof x === "string" ? x.localeCompare(y) : x - y;
     return direction * difference || a.key("name").localeCompare(b.key("name"));
@@ -90,18 +123,23 @@ function sort() {
 
 function showOrder() {
   for (const head of document.querySelectorAll("th[data-sort]")) {
-    const chosen = head.dataset.sort === order.key;
-    if (chosen) head.setAttribute("aria-sort", order.descending ? "descending" : "ascending");
-    else head.removeAttribute("aria-sort");
+    if (head.dataset.sort !== order.key) head.removeAttribute("aria-sort");
+    else head.setAttribute("aria-sort", order.descending ? "descending" : "ascending");
   }
 }
 
 function remember() {
   const wanted = new URLSearchParams();
+  if (chosen() !== "all") wanted.set("show", chosen());
   if (search.value) wanted.set("q", search.value);
   if (order.key !== "name" || order.descending) wanted.set("sort", order.key);
   if (order.descending) wanted.set("descending", "");
   history.replaceState(null, "", `${location.pathname}${wanted.size ? `?${wanted}` : ""}`);
+}
+
+function changed() {
+  arrange({ asked: true });
+  remember();
 }
 
 for (const head of document.querySelectorAll("th[data-sort]")) {
@@ -110,53 +148,20 @@ for (const head of document.querySelectorAll("th[data-sort]")) {
     const numeric = !["name", "state"].includes(key);
     order = { key, descending: key === order.key ? !order.descending : numeric };
     showOrder();
-    arrange({ asked: true });
-    remember();
+    changed();
   });
 }
 
+if (query.get("show") in SHOWN) filter.elements.show.value = query.get("show");
 search.value = query.get("q") ?? "";
-search.addEventListener("input", () => {
-  arrange();
-  remember();
+filter.addEventListener("input", changed);
+filter.addEventListener("submit", (event) => event.preventDefault());
+byId("show-all").addEventListener("click", () => {
+  filter.elements.show.value = "all";
+  search.value = "";
+  changed();
+  search.focus();
 });
 showOrder();
-
-setInterval(() => {
-  if (!live) return;
-  for (const row of rows.values()) row.sample();
-  arrange();
-}, 1000);
-
-// The system
-
-function light(id, tone, text) {
-  byId(id).dataset.tone = tone;
-  setText(byId(id), text);
-}
-
-function paintRunners(alive) {
-  light("system-runners", alive ? "good" : "bad", alive === 1 ? "1 runner" : `${alive} runners`);
-  show(byId("no-runner"), alive === 0 && rows.size > 0);
-}
-
-function paintSystem({ checks }) {
-  for (const [name, title] of [["redis", "Redis"], ["database", "Database"]]) {
-    const state = live ? checks[name] : undefined;
-    const tone = state === undefined ? "unknown" : state === "ok" ? "good" : "bad";
-    light(`system-${name}`, tone, tone === "bad" ? `${title} away` : title);
-    byId(`system-${name}`).title = state ?? "not known";
-  }
-  if (!live) light("system-runners", "unknown", "Runners");
-}
-
-async function checkSystem() {
-  if (document.hidden || !live) return;
-  try {
-    paintSystem(await readiness());
-  } catch {
-    paintSystem({ checks: {} });
-  }
-}
-
-setInterval(checkSystem, CHECK_SYSTEM_EVERY);
+offerImport(() => socket.resync());
+offerExamples(() => socket.resync());

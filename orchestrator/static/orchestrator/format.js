@@ -18,3 +18,23 @@ export function duration(seconds) {
 export const words = (name) => String(name ?? "").replaceAll("_", " ");
 
 export const time = (value) => new Date(value).toLocaleString();
+
+const AGES = [[86_400, "d"], [3600, "h"], [60, "min"]];
+
+/** Roughly how long: `12 s`, `3 min`, `4 h`, `2 d`. */
+export function age(seconds) {
+  const [size, unit] = AGES.find(([least]) => seconds >= least) ?? [1, "s"];
+  return `${whole.format(Math.max(0, Math.floor(seconds / size)))} ${unit}`;
+}
+
+export const ago = (value, now = Date.now()) => `${age((now - new Date(value)) / 1000)} ago`;
+
+const SIZES = [[1024 ** 3, "GiB"], [1024 ** 2, "MiB"], [1024, "KiB"]];
+
+export function bytes(number) {
+  const [size, unit] = SIZES.find(([least]) => number >= least) ?? [1, "B"];
+  return `${precise.format(number / size)} ${unit}`;
+}
+
+/** `1 letter`, `12 letters`. */
+export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;

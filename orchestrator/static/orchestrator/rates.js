@@ -1,4 +1,4 @@
-// Iterations a second, from the totals that the events bring.
+// Iterations a second, and the line that shows them.
 
 import { svg } from "./dom.js";
 
@@ -7,6 +7,7 @@ const MEAN_OVER = 3;
 const WIDTH = 120;
 const HEIGHT = 28;
 
+/** Finds rates from totals, for who has no history from the server. */
 export class RateMeter {
   constructor() {
     this.history = [];
@@ -35,8 +36,8 @@ export class RateMeter {
   }
 }
 
-/** A small line of the last minute; the number beside it says the same to everybody. */
-export function sparkline() {
+/** A small line of the last `samples` rates; the number beside it says the same to everybody. */
+export function sparkline(samples = SAMPLES) {
   const area = svg("path", { class: "area" });
   const line = svg("path", { class: "line" });
   const look = { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" };
@@ -44,16 +45,33 @@ export function sparkline() {
   return {
     root,
     draw(history) {
-      const top = Math.max(...history, 1e-9);
-      const step = WIDTH / (SAMPLES - 1);
-      const left = WIDTH - (history.length - 1) * step;
-      const points = history.map((value, i) => {
-        const y = HEIGHT - 2 - (value / top) * (HEIGHT - 4);
-        return `${(left + i * step).toFixed(1)} ${y.toFixed(1)}`;
-      });
-      const path = history.some(Boolean) && points.length > 1 ? `M${points.join("L")}` : "";
-      line.setAttribute("d", path);
-      area.setAttribute("d", path && `${path}V${HEIGHT}H${left.toFixed(1)}Z`);
+      const parts = history.some(Boolean) ? pieces(points(history.slice(-samples), samples)) : [];
+      line.setAttribute("d", parts.map(path).join(""));
+      area.setAttribute("d", parts.map((part) => `${path(part)}V${HEIGHT}H${part[0][0]}Z`).join(""));
     },
   };
 }
+
+/** Where each rate is drawn, the newest at the right; null where it is not known. */
+function points(history, samples) {
+  const top = Math.max(...history, 1e-9);
+  const step = WIDTH / (samples - 1);
+  const left = WIDTH - (history.length - 1) * step;
+  return history.map((value, i) => {
+    if (value === null) return null;
+    const y = HEIGHT - 2 - (value / top) * (HEIGHT - 4);
+    return [(left + i * step).toFixed(1), y.toFixed(1)];
+  });
+}
+
+/** The parts between the holes. */
+function pieces(all) {
+  const parts = [[]];
+  for (const point of all) {
+    if (point) parts.at(-1).push(point);
+    else if (parts.at(-1).length) parts.push([]);
+  }
+  return parts.filter((part) => part.length > 1);
+}
+
+const path = (part) => `M${part.map((point) => point.join(" ")).join("L")}`;

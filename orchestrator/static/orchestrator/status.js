@@ -21,6 +21,10 @@ const URGENCY = ["failed", "degraded", "blocked", "starting", "stopping", "runni
 export const tone = (state) => TONES[state] ?? "unknown";
 export const urgency = (state) => (URGENCY.indexOf(state) + URGENCY.length + 1) % (URGENCY.length + 1);
 
+/** Whether a status is one that somebody should look at. */
+export const needsAttention = ({ status, reason }) =>
+  ["failed", "degraded", "blocked"].includes(status) || reason === "waiting_for_runner";
+
 const sum = (loops, name) => loops.reduce((total, loop) => total + loop[name], 0);
 
 export function totals({ loops }) {
@@ -58,7 +62,7 @@ export function keepCounters(before, after) {
   if (before?.activation !== after.activation) return;
   for (const loop of after.loops) {
     const known = before.loops.find((l) => l.loop === loop.loop && l.slot === loop.slot);
-    if (!known || loop.iterations || Object.keys(loop.nodes).length) continue;
+    if (!known || loop.iterations || Object.keys(loop.nodes ?? {}).length) continue;
     const { iterations, failures, in_flight, nodes } = known;
     Object.assign(loop, { iterations, failures, in_flight, nodes });
   }
