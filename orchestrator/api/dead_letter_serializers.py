@@ -20,6 +20,9 @@ class DeadLetterFilterSerializer(serializers.Serializer):
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
     search = serializers.CharField(max_length=200, required=False)
+    fingerprint = serializers.CharField(max_length=32, required=False)
+    max_id = serializers.IntegerField(min_value=0, max_value=2**63 - 1, required=False)
+    origin = serializers.IntegerField(min_value=0, max_value=2**63 - 1, required=False)
 
 
 class DeadLetterRow(serializers.ModelSerializer):
@@ -49,6 +52,7 @@ class DeadLetterRow(serializers.ModelSerializer):
             "born_at",
             "dead_at",
             "origin",
+            "fingerprint",
         )
 
 
@@ -80,6 +84,35 @@ class DeadLetterDetail(DeadLetterRow):
             "discarded_at",
             "discarded_by",
         )
+
+
+class DeadLetterGroup(serializers.Serializer):
+    """Letters of the same error; `message` is that of `newest`, the last one that came."""
+
+    fingerprint = serializers.CharField()
+    workflow_id = serializers.CharField()
+    loop = serializers.CharField()
+    node_id = serializers.CharField()
+    node_type = serializers.CharField()
+    reason = serializers.CharField()
+    error_type = serializers.CharField()
+    message = serializers.CharField()
+    count = serializers.IntegerField()
+    first_at = serializers.DateTimeField()
+    last_at = serializers.DateTimeField()
+    newest = serializers.IntegerField()
+
+
+class DeadLetterGroups(serializers.Serializer):
+    """Groups, the latest first; how many letters there are of each status when the others are not
+    left out; and the greatest id of a letter, for `max_id`."""
+
+    results = DeadLetterGroup(many=True)
+    count = serializers.IntegerField()
+    limit = serializers.IntegerField()
+    offset = serializers.IntegerField()
+    statuses = serializers.DictField(child=serializers.IntegerField())
+    newest = serializers.IntegerField()
 
 
 class DeadLetterEdit(Strict):

@@ -15,6 +15,7 @@ from orchestrator.api.dead_letter_serializers import (
     DeadLetterDetail,
     DeadLetterEdit,
     DeadLetterFilterSerializer,
+    DeadLetterGroups,
     DeadLetterRow,
     DiscardRequest,
     ReplayAnswer,
@@ -22,7 +23,7 @@ from orchestrator.api.dead_letter_serializers import (
 )
 from orchestrator.api.serializers import ErrorSerializer
 from orchestrator.models import DeadLetter
-from orchestrator.services import dead_letters, dead_letters_bulk
+from orchestrator.services import dead_letter_groups, dead_letters, dead_letters_bulk
 from orchestrator.services.dead_letters import DeadLetterFilter
 from orchestrator.services.dead_letters_bulk import BulkChange, Selection
 
@@ -39,6 +40,20 @@ class DeadLettersView(ResourceView):
         wanted = DeadLetterFilter(**valid(DeadLetterFilterSerializer, request.query_params))
         rows, rest = page(dead_letters.find_all(self.actor, wanted), request)
         return Response({"results": DeadLetterRow(rows, many=True).data, **rest})
+
+
+class GroupsView(ResourceView):
+    @extend_schema(
+        operation_id="dead_letters_groups",
+        parameters=[DeadLetterFilterSerializer, PageSerializer],
+        responses=DeadLetterGroups,
+    )
+    def get(self, request: Request) -> Response:
+        """List dead letters by error: same workflow, node, reason, and shape of the message."""
+        wanted = DeadLetterFilter(**valid(DeadLetterFilterSerializer, request.query_params))
+        part = valid(PageSerializer, request.query_params)
+        found = dead_letter_groups.find_all(self.actor, wanted, **part)
+        return Response(DeadLetterGroups({**asdict(found), **part}).data)
 
 
 class DeadLetterView(ResourceView):

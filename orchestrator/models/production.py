@@ -80,6 +80,7 @@ class DeadLetter(models.Model):
     edited: `item` or `node_input` as changed by a person; replays use it instead.
     replay_at: a letter that is REPLAYING goes to its inbox then.
     origin: the letter of whose replay this one came.
+    fingerprint: the same for letters of the same error, see `orchestrator.runtime.dead_groups`.
     """
 
     class Status(models.TextChoices):
@@ -132,6 +133,7 @@ class DeadLetter(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     origin = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL)
+    fingerprint = models.CharField(max_length=32, blank=True)
 
     class Meta:
         ordering = ("-dead_at", "-id")
@@ -144,6 +146,10 @@ class DeadLetter(models.Model):
             models.Index(fields=("workflow", "status"), name="dead_letters_by_status"),
             models.Index(
                 fields=("status", "workflow", "loop", "replay_at"), name="dead_letters_to_replay"
+            ),
+            models.Index(
+                fields=("status", "fingerprint", "workflow", "dead_at"),
+                name="dead_letters_by_error",
             ),
         )
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from nodes.contract import Json
 from orchestrator.exceptions import InvalidPayload
 from orchestrator.models import DeadLetter
+from orchestrator.runtime.dead_groups import fingerprint
 from storage.base import Entry
 from storage.codec import decode, printable
 
@@ -87,6 +88,9 @@ def row(
         origins: the dead letters of this workflow among those that records name as origin.
     """
     node_id = record.text("node_id", 200)
+    reason = record.text("reason", 32) or UNREADABLE
+    error_type = record.text("error_type", 200)
+    message = record.text("message")
     return DeadLetter(
         workflow_id=workflow,
         entry_id=entry.id,
@@ -100,9 +104,9 @@ def row(
         node_type=types.get(node_id, "")[:100],
         item_id=record.text("item_id", 500),
         idempotency_key=record.text("idempotency_key", 64),
-        reason=record.text("reason", 32) or UNREADABLE,
-        error_type=record.text("error_type", 200),
-        message=record.text("message"),
+        reason=reason,
+        error_type=error_type,
+        message=message,
         trace=record.text("trace"),
         item=record.values.get("item"),
         headers=record.object("headers"),
@@ -114,6 +118,7 @@ def row(
         born_at=record.moment("born"),
         dead_at=record.moment("dead_at") or timezone.now(),
         origin_id=record.origin if record.origin in origins else None,
+        fingerprint=fingerprint(workflow, node_id, reason, error_type, message),
     )
 
 

@@ -42,7 +42,8 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterFilter:
-    """Which letters; None does not restrict. `search` looks into item ids and messages."""
+    """Which letters; None does not restrict. `search` looks into item ids and messages; `max_id`
+    leaves out what came after somebody looked; `origin` is the letter that these are replays of."""
 
     workflow_id: str | None = None
     node_id: str | None = None
@@ -54,6 +55,9 @@ class DeadLetterFilter:
     version: int | None = None
     since: datetime | None = field(default=None, metadata={"lookup": "dead_at__gte"})
     until: datetime | None = field(default=None, metadata={"lookup": "dead_at__lte"})
+    fingerprint: str | None = None
+    max_id: int | None = field(default=None, metadata={"lookup": "pk__lte"})
+    origin: int | None = field(default=None, metadata={"lookup": "origin_id"})
     search: str | None = None
 
     def rows(self) -> QuerySet[DeadLetter]:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from orchestrator.execution.envelope import unseal
 from orchestrator.models import DeadLetter, LoopSlot, Workflow
 from orchestrator.runtime import replays
+from orchestrator.runtime.dead_groups import fingerprint
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import production, workflows
 from orchestrator.services.stores import with_store
@@ -49,7 +50,12 @@ def letter(workflow, **fields):
         "node_headers": {"trace": "def"},
         "dead_at": timezone.now() + timedelta(seconds=number),
     }
-    return DeadLetter.objects.create(workflow=workflow, **{**given, **fields})
+    row = DeadLetter(workflow=workflow, **{**given, **fields})
+    row.fingerprint = fingerprint(
+        row.workflow_id, row.node_id, row.reason, row.error_type, row.message
+    )
+    row.save(force_insert=True)
+    return row
 
 
 def waiting(workflow, loop="1"):

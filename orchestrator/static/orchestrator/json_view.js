@@ -15,7 +15,8 @@ export function jsonView(value, fileName) {
   return parts;
 }
 
-function download(text, fileName) {
+/** Let the browser save a text as a file. */
+export function download(text, fileName) {
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   el("a", { href: url, download: fileName }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
