@@ -1,32 +1,21 @@
 """Dead letters, and what can be done with them."""
 
-import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 
+from orchestrator.admin.columns import json_field
 from orchestrator.admin.read_only import ReadOnlyAdmin
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.models import DeadLetter
 from orchestrator.security.actors import actor_of
 from orchestrator.services import dead_letters_bulk
 from orchestrator.services.dead_letters_bulk import BulkChange, Selection
-
-
-def _pretty(name: str, label: str) -> Callable[[Any, DeadLetter], str]:
-    """Return a column that shows a JSON field as indented, escaped text."""
-
-    @admin.display(description=label)
-    def shown(model_admin: Any, letter: DeadLetter) -> str:
-        value = getattr(letter, name)
-        return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
-
-    return shown
 
 
 @admin.register(DeadLetter)
@@ -42,7 +31,13 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         "replay_count",
         "dead_at",
     )
-    list_filter = ("status", "reason", "workflow", "error_type", "node_type")
+    list_filter = (
+        "status",
+        "reason",
+        ("workflow", admin.RelatedOnlyFieldListFilter),
+        "error_type",
+        "node_type",
+    )
     search_fields = ("item_id", "node_id", "message")
     list_select_related = ("workflow",)
     date_hierarchy = "dead_at"
@@ -78,12 +73,15 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             },
         ),
     )
-    item_json = _pretty("item", "Item")
-    node_input_json = _pretty("node_input", "Input of the node")
-    edited_json = _pretty("edited", "Edited")
-    headers_json = _pretty("headers", "Of the item")
-    node_headers_json = _pretty("node_headers", "Of the node's input")
-    attempts_json = _pretty("attempts", "Attempts")
+    item_json = json_field("item", "Item")
+    node_input_json = json_field("node_input", "Input of the node")
+    edited_json = json_field("edited", "Edited")
+    headers_json = json_field("headers", "Of the item")
+    node_headers_json = json_field("node_headers", "Of the node's input")
+    attempts_json = json_field("attempts", "Attempts")
+
+    def view_on_site(self, letter: DeadLetter) -> str:
+        return reverse("dead-letter", args=[letter.pk])
 
     @admin.display(description="Trace")
     def trace_text(self, letter: DeadLetter) -> str:

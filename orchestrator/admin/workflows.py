@@ -5,15 +5,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import path, reverse
 
 from orchestrator.admin import node_page
+from orchestrator.admin.asking import ask_each
+from orchestrator.admin.columns import json_field
 from orchestrator.admin.read_only import ReadOnlyAdmin
-from orchestrator.exceptions import NotAllowed, NotFound, OrchestratorError
+from orchestrator.exceptions import NotAllowed, NotFound
 from orchestrator.models import LoopSlot, Workflow, WorkflowVersion
 from orchestrator.security.actors import Actor, actor_of
 from orchestrator.services import node_forms, production
@@ -56,10 +58,15 @@ class SlotInline(admin.TabularInline):
 @admin.register(Workflow)
 class WorkflowAdmin(ReadOnlyAdmin):
     list_display = ("name", "id", "desired", "activation", "active_version", "updated_at")
-    list_filter = ("desired",)
+    list_filter = ("desired", "updated_at")
+    list_select_related = ("active_version",)
     search_fields = ("name", "id")
+    date_hierarchy = "updated_at"
     inlines = (VersionInline, SlotInline)
     actions = ("start", "stop", "pause", "resume", "drain", "force_stop")
+
+    def view_on_site(self, workflow: Workflow) -> str:
+        return reverse("studio", args=[workflow.pk])
 
     def get_urls(self) -> list[Any]:
         node = path(
@@ -113,17 +120,28 @@ class WorkflowAdmin(ReadOnlyAdmin):
         rows: QuerySet[Workflow],
         change: Callable[[Actor, str], production.Change],
     ) -> None:
-        for workflow in rows:
-            try:
-                status = change(actor_of(request.user), workflow.pk).status["status"]
-            except OrchestratorError as error:
-                self.message_user(request, f"{workflow.pk}: {error}", messages.ERROR)
-            else:
-                self.message_user(request, f"{workflow.pk}: {status}", messages.SUCCESS)
+        ask_each(self, request, rows, lambda actor, row: change(actor, row.pk).status["status"])
 
 
 @admin.register(WorkflowVersion)
 class WorkflowVersionAdmin(ReadOnlyAdmin):
     list_display = ("workflow", "number", "digest", "created_at", "created_by")
-    list_filter = ("workflow",)
+    list_filter = (("workflow", admin.RelatedOnlyFieldListFilter), "created_by")
     list_select_related = ("workflow", "created_by")
+    search_fields = ("workflow__id", "workflow__name", "digest")
+    date_hierarchy = "created_at"
+    fields = (("workflow", "number"), ("created_at", "created_by"), "digest", "definition_json")
+    actions = ("start",)
+    definition_json = json_field("definition", "Definition")
+
+    def view_on_site(self, version: WorkflowVersion) -> str:
+        return reverse("studio", args=[version.workflow_id])
+
+    @admin.action(description="Start this version")
+    def start(self, request: HttpRequest, rows: QuerySet[WorkflowVersion]) -> None:
+        ask_each(self, request, rows, _start_version)
+
+
+def _start_version(actor: Actor, version: WorkflowVersion) -> str:
+    status = production.start(actor, version.workflow_id, number=version.number).status
+    return f"{version}: {status['status']}"

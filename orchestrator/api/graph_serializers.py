@@ -10,6 +10,7 @@ from orchestrator.api.serializers import (
     Strict,
 )
 from orchestrator.models import Run
+from orchestrator.services.run_views import TIMELINE_SENT
 
 ID = r"^[-a-zA-Z0-9_]{1,64}$"
 MAX_STEPS = 100_000
@@ -64,6 +65,7 @@ class RunFilterSerializer(serializers.Serializer):
     status = serializers.ChoiceField(Run.Status.choices, required=False)
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
+    search = serializers.CharField(required=False, max_length=200)
 
 
 class RunRow(serializers.Serializer):
@@ -82,10 +84,26 @@ class RunRow(serializers.Serializer):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
+class RunListRow(RunRow):
+    """A run in a list, with the name of its graph."""
+
+    graph_name = serializers.CharField()
+
+
 class RunState(RunRow):
-    """A run with its newest state; `visited` are the nodes in the order they ended."""
+    """A run with its newest state, and what was asked of it; `owner` is the worker that has it.
+
+    `visited` are the nodes in the order they ended.
+    """
 
     state = serializers.JSONField()
+    initial_state = serializers.JSONField()
+    entry = serializers.CharField()
+    max_steps = serializers.IntegerField()
+    timeout = serializers.FloatField(allow_null=True)
+    checkpoint_every = serializers.IntegerField(allow_null=True)
+    owner = serializers.CharField(allow_blank=True)
+    cancel_requested = serializers.BooleanField()
     visited = serializers.ListField(child=serializers.CharField())
 
 
@@ -138,6 +156,27 @@ class LogAnswer(serializers.Serializer):
     next = serializers.IntegerField(allow_null=True)
 
 
+class TimelineQuery(LogQuery):
+    """Which part of a timeline, as of a log."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=TIMELINE_SENT, default=TIMELINE_SENT)
+
+
+class TimelineAnswer(serializers.Serializer):
+    """Steps as lists, to be small: a run may have a hundred thousand."""
+
+    columns = serializers.ListField(child=serializers.CharField())
+    results = serializers.ListField(child=serializers.ListField())
+    next = serializers.IntegerField(allow_null=True)
+
+
+class CheckpointsQuery(LogQuery):
+    """Which checkpoints: behind the number `after`, and those made after so many `steps`."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_PAGE, default=MAX_PAGE)
+    steps = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER, required=False)
+
+
 class CheckpointSerializer(serializers.Serializer):
     number = serializers.IntegerField()
     steps = serializers.IntegerField()
@@ -149,6 +188,7 @@ class CheckpointSerializer(serializers.Serializer):
 
 class CheckpointsAnswer(serializers.Serializer):
     results = CheckpointSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
 
 
 class ToolRow(serializers.Serializer):

@@ -16,26 +16,31 @@ from orchestrator.api.asynchronous import Work, answered, posted
 from orchestrator.api.base import PageSerializer, ResourceView, page, valid
 from orchestrator.api.graph_serializers import (
     CheckpointsAnswer,
+    CheckpointsQuery,
     ForkRequest,
     LogAnswer,
     LogQuery,
     RetryRequest,
     RunAnswer,
     RunFilterSerializer,
+    RunListRow,
     RunRequest,
-    RunRow,
     RunState,
     StepSerializer,
+    TimelineAnswer,
+    TimelineQuery,
 )
 from orchestrator.api.serializers import ErrorSerializer
 from orchestrator.models import Run
 from orchestrator.security.actors import Actor
-from orchestrator.services import runs
-from orchestrator.services.runs import RunFilter, RunWish
+from orchestrator.services import run_views, runs
+from orchestrator.services.run_views import RunFilter, Turn
+from orchestrator.services.runs import RunWish
 from storage.runs import ENDED, RunRecord
 
 _RUN = RunRequest()
 _ERRORS = dict.fromkeys((404, 409), ErrorSerializer)
+_COLUMNS = ("position", "number", "node", "started_ms", "seconds", "port", "failed", "round")
 _AGAIN = {202: RunState, **_ERRORS, 503: ErrorSerializer}
 
 
@@ -96,13 +101,14 @@ class RunsView(ResourceView):
     @extend_schema(
         operation_id="graph_runs_list",
         parameters=[RunFilterSerializer, PageSerializer],
-        responses=RunRow(many=True),
+        responses=RunListRow(many=True),
     )
     def get(self, request: Request) -> Response:
-        """List runs, newest first."""
+        """List runs, newest first. `by_status` counts those that match in each status."""
         wanted = RunFilter(**valid(RunFilterSerializer, request.query_params))
-        rows, rest = page(runs.list_all(self.actor, wanted), request)
-        return Response({"results": RunRow(map(_row, rows), many=True).data, **rest})
+        rows, rest = page(run_views.list_all(self.actor, wanted), request)
+        rest["by_status"] = run_views.count_by_status(self.actor, wanted)
+        return Response({"results": RunListRow(map(_row, rows), many=True).data, **rest})
 
 
 class RunView(ResourceView):
@@ -159,13 +165,29 @@ class LogView(ResourceView):
         return Response({"results": rows, "next": following})
 
 
-class CheckpointsView(ResourceView):
-    @extend_schema(responses={200: CheckpointsAnswer, 404: ErrorSerializer})
+class TimelineView(ResourceView):
+    @extend_schema(
+        parameters=[TimelineQuery], responses={200: TimelineAnswer, 404: ErrorSerializer}
+    )
     def get(self, request: Request, run_id: str) -> Response:
-        """List the checkpoints of a run, oldest first."""
-        found = runs.checkpoints(self.actor, run_id)
-        rows = [{**asdict(each), "bytes": len(each.body)} for each in found]
-        return Response(CheckpointsAnswer({"results": rows}).data)
+        """Return steps of a run as they are drawn, each a list; `columns` names what is in it."""
+        part = valid(TimelineQuery, request.query_params)
+        turns = run_views.timeline(self.actor, run_id, **part)
+        following = turns[-1].position if len(turns) == part["limit"] else None
+        rows = list(map(_drawn, turns))
+        return Response({"columns": _COLUMNS, "results": rows, "next": following})
+
+
+class CheckpointsView(ResourceView):
+    @extend_schema(
+        parameters=[CheckpointsQuery], responses={200: CheckpointsAnswer, 404: ErrorSerializer}
+    )
+    def get(self, request: Request, run_id: str) -> Response:
+        """List the checkpoints of a run, oldest first; `next` is the `after` of what follows."""
+        part = valid(CheckpointsQuery, request.query_params)
+        found = run_views.checkpoints(self.actor, run_id, **part)
+        following = found[-1].number if len(found) == part["limit"] else None
+        return Response(CheckpointsAnswer({"results": found, "next": following}).data)
 
 
 def _told(found: RunRecord, status: int = 200) -> Response:
@@ -180,4 +202,10 @@ def _row(row: Run) -> dict[str, Any]:
     names = ("status", "steps", "attempt", "message", "error", "parent")
     moments = ("created_at", "started_at", "ended_at")
     values = {name: getattr(row, name) for name in (*names, *moments)}
-    return {**values, "run_id": row.pk, "graph_id": row.graph_id}
+    return {**values, "run_id": row.pk, "graph_id": row.graph_id, "graph_name": row.graph.name}
+
+
+def _drawn(turn: Turn) -> list[Any]:
+    started = round(turn.started_at.timestamp() * 1000, 1)
+    rest = (round(turn.seconds, 6), turn.port or None, turn.failed, turn.round)
+    return [turn.position, turn.number, turn.node, started, *rest]

@@ -10,12 +10,12 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
+import orjson
 from channels.db import database_sync_to_async
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min
 
 from nodes.contract import Json
 from orchestrator.conf import orchestrator_settings
@@ -31,12 +31,13 @@ from orchestrator.services.live import feed_hub
 from orchestrator.services.run_store import DjangoGraphStore, DjangoRunStore
 from orchestrator.services.stores import run_async, shared_store
 from storage.codec import encode
-from storage.runs import ENDED, CheckpointRecord, RunRecord, StepRecord, new_id
+from storage.runs import ENDED, RunRecord, StepRecord, new_id
 from storage.tasks import TaskQueue, put_and_wait
 
 WAIT_SECONDS = 30.0
 LOG_SHOWN = 200
 LOG_SENT = 100
+LIVE_BYTES = 256 * 1024
 _LOOK_EVERY = 0.5
 Status = Run.Status
 
@@ -51,16 +52,6 @@ class RunWish:
     timeout: float | None = None
     checkpoint_every: int | None = 1
     idempotency_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs; None does not restrict. `until` is exclusive."""
-
-    graph_id: str | None = None
-    status: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 def create(actor: Actor, wish: RunWish) -> tuple[RunRecord, bool]:
@@ -113,21 +104,6 @@ async def execute(run: RunRecord, *, created: bool, wait: bool) -> None:
         raise
 
 
-def list_all(actor: Actor, wanted: RunFilter) -> QuerySet[Run]:
-    """Return the matching runs, newest first, without their states."""
-    authorize(actor, "run.read", wanted.graph_id)
-    rows = Run.objects.defer("state", "initial_state")
-    for name, value in (
-        ("graph", wanted.graph_id),
-        ("status", wanted.status),
-        ("created_at__gte", wanted.since),
-        ("created_at__lt", wanted.until),
-    ):
-        if value is not None:
-            rows = rows.filter(**{name: value})
-    return rows
-
-
 def get(actor: Actor, run_id: str) -> RunRecord:
     """Return a run with its newest state.
 
@@ -153,16 +129,6 @@ def log(actor: Actor, run_id: str, *, after: int = 0, limit: int = LOG_SHOWN) ->
     """
     authorize(actor, "run.read", run_id)
     return list(run_async(partial(DjangoRunStore().steps, run_id, after=after, limit=limit)))
-
-
-def checkpoints(actor: Actor, run_id: str) -> list[CheckpointRecord]:
-    """Return the checkpoints of a run, oldest first.
-
-    Raises:
-        NotFound: there is no such run.
-    """
-    authorize(actor, "run.read", run_id)
-    return list(run_async(partial(DjangoRunStore().checkpoints, run_id)))
 
 
 def cancel(actor: Actor, run_id: str) -> RunRecord:
@@ -230,7 +196,11 @@ def delete(actor: Actor, run_id: str) -> None:
 
 
 def live_state(actor: Actor, run_id: str) -> dict[str, Any]:
-    """Return what the socket of a run begins with: the run, and the last steps of its log."""
+    """Return what the socket of a run begins with: the run, and the last steps of its log.
+
+    It is asked for every few seconds, so a state that is large is left out (None), and so are
+    the changes of older steps when there is much in them.
+    """
     run = get(actor, run_id)
     last = RunStep.objects.filter(run=run_id).aggregate(last=Max("position"))["last"] or 0
     steps = log(actor, run_id, after=max(0, last - LOG_SENT))
@@ -239,11 +209,21 @@ def live_state(actor: Actor, run_id: str) -> dict[str, Any]:
         "graph_id": run.graph_id,
         "status": run.status,
         "steps": run.steps,
-        "state": run.state,
+        "state": run.state if len(orjson.dumps(run.state)) <= LIVE_BYTES else None,
         "error": run.error,
         "message": run.message,
-        "log": [shown(step) for step in steps],
+        "log": _briefly([shown(step) for step in steps]),
     }
+
+
+def _briefly(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the changes of all but the newest steps when they are more than LIVE_BYTES."""
+    room = LIVE_BYTES
+    for step in reversed(steps):
+        room -= len(orjson.dumps(step["changes"]))
+        if room < 0:
+            step["changes"] = None
+    return steps
 
 
 def _again(make: Callable[[], Awaitable[RunRecord]]) -> RunRecord:
