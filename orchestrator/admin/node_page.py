@@ -8,13 +8,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 
+from forms.cascades import is_absent
 from nodes.contract import Json
-from orchestrator.admin.node_controls import Control, make_control
-from orchestrator.admin.node_values import Typed, posted, typed, value_of
 from orchestrator.exceptions import (
     Conflict,
     FormFailed,
-    InvalidPayload,
     NotAllowed,
     NotFound,
     Problem,
@@ -23,6 +21,9 @@ from orchestrator.exceptions import (
 )
 from orchestrator.security.actors import Actor, actor_of
 from orchestrator.services import node_forms
+from orchestrator.services.node_fields.controls import Control, make_control
+from orchestrator.services.node_fields.fragment import Fragment, Reading, read, unseen
+from orchestrator.services.node_fields.values import typed
 from orchestrator.services.node_forms import Problems
 
 _TEMPLATE = "admin/orchestrator/workflow/node.html"
@@ -72,61 +73,40 @@ class _Page:
     def show(self) -> HttpResponse:
         found = node_forms.problems(self.actor, self.node)
         here = Problems(fields=self._sorted(self.node.values, found).fields)
-        return self._page(self.node.values, {}, here)
+        return self._page(self._unchanged(), here)
 
     def save(self, number: int | None) -> HttpResponse:
         if not self.node.editable:
             raise NotAllowed("workflow.save needs the role editor")
-        values, given, problems = self._read()
+        reading = read(self._fields(self.node.values), self.node.values, self.request.POST)
+        problems = Problems(fields=reading.errors)
         if problems.fields:
-            return self._page(values, given, problems, status=422)
+            return self._page(reading, problems, status=422)
         if number is None:
-            return self._page(values, given, problems, conflict=_NO_VERSION, status=409)
+            return self._page(reading, problems, conflict=_NO_VERSION, status=409)
         try:
             version, new = node_forms.save(
-                self.actor, self.workflow_id, self.node.node_id, values, after=number
+                self.actor, self.workflow_id, self.node.node_id, reading.values, after=number
             )
         except Conflict as error:
-            return self._page(values, given, problems, conflict=error.message, status=409)
+            return self._page(reading, problems, conflict=error.message, status=409)
         except WorkflowInvalid as error:
-            found = self._sorted(values, error.problems)
-            return self._page(values, given, found, status=422)
+            found = self._sorted(reading.values, error.problems)
+            return self._page(reading, found, status=422)
         text = f"Saved as version {version.number}." if new else "Nothing was changed."
         messages.success(self.request, text)
         return HttpResponseRedirect(self.request.get_full_path())
 
-    def _read(self) -> tuple[dict[str, Json], dict[str, Typed], Problems]:
-        """Return the values that were posted, what the controls held, and what is no value."""
-        values, given, problems = dict(self.node.values), {}, Problems()
-        for field in self._fields(self.node.values):
-            name, kind = field["name"], field["kind"]
-            now = posted(kind, name, self.request.POST)
-            before = values.get(name, field["initial"])
-            if now is None or now == typed(kind, before):
-                continue
-            given[name] = now
-            try:
-                values[name] = value_of(field, now, before)
-            except InvalidPayload as error:
-                problems.fields[name] = [error.message]
-        return values, given, problems
+    def _unchanged(self) -> Reading:
+        return Reading(values=self.node.values, given={}, errors={})
 
     def _page(
-        self,
-        values: Mapping[str, Json],
-        given: Mapping[str, Typed],
-        problems: Problems,
-        *,
-        conflict: str = "",
-        status: int = 200,
+        self, reading: Reading, problems: Problems, *, conflict: str = "", status: int = 200
     ) -> HttpResponse:
-        fields = self._fields(values)
-        controls = [
-            make_control(
-                field, _typed(field, values, given), problems.fields.get(field["name"], ())
-            )
-            for field in fields
-        ]
+        controls = tuple(
+            self._control(field, reading, problems) for field in self._fields(reading.values)
+        )
+        others = (*problems.others, *unseen(controls))
         node = self.node
         context = {
             **self.site,
@@ -134,12 +114,17 @@ class _Page:
             "workflow": node.version.workflow,
             "node": node,
             "reason": self.reason,
-            "controls": controls,
-            "others": [*problems.others, *_unseen(controls)],
+            "form": Fragment(type=node.type, controls=controls, values=None, others=others),
             "invalid": status == 422,
             "conflict": conflict,
         }
         return TemplateResponse(self.request, _TEMPLATE, context, status=status)
+
+    def _control(self, field: dict[str, Any], reading: Reading, problems: Problems) -> Control:
+        name, value = field["name"], reading.values.get(field["name"], field["initial"])
+        shown = reading.given.get(name) or typed(field["kind"], value)
+        kept = field["kind"] == "password" and not is_absent(value)
+        return make_control(field, shown, problems.fields.get(name, ()), kept=kept)
 
     def _fields(self, values: Mapping[str, Json]) -> list[dict[str, Any]]:
         """Return the fields; when there are none, the page has the reason."""
@@ -154,23 +139,6 @@ class _Page:
     def _sorted(self, values: Mapping[str, Json], found: Sequence[Problem]) -> Problems:
         names = [field["name"] for field in self._fields(values)] if found else []
         return node_forms.sort_problems(self.node, names, found)
-
-
-def _unseen(controls: Sequence[Control]) -> list[str]:
-    """Return the errors of fields that are not shown."""
-    return [
-        f"{control.field['label']}: {text}"
-        for control in controls
-        if control.widget == "hidden" or not control.field["visible"]
-        for text in control.errors
-    ]
-
-
-def _typed(
-    field: Mapping[str, Any], values: Mapping[str, Json], given: Mapping[str, Typed]
-) -> Typed:
-    name = field["name"]
-    return given.get(name) or typed(field["kind"], values.get(name, field["initial"]))
 
 
 def _number(data: QueryDict) -> int | None:

@@ -18,6 +18,7 @@ from orchestrator.api.bench_serializers import (
     CancelRequest,
     ExecuteAnswer,
     ExecuteRequest,
+    ForgetRequest,
     InputAnswer,
     LoadRequest,
     OverviewAnswer,
@@ -26,8 +27,10 @@ from orchestrator.api.bench_serializers import (
     RenderAnswer,
     RenderRequest,
     SessionSerializer,
+    UnsavedRequest,
 )
 from orchestrator.api.serializers import ErrorSerializer
+from orchestrator.exceptions import InvalidRequest
 from orchestrator.services.bench import execution, load, views
 from orchestrator.services.bench.cancel import cancel
 from orchestrator.services.bench.request import Bench, BenchRequest, open_bench, open_for
@@ -35,6 +38,9 @@ from orchestrator.services.stores import run_async
 
 # Each serves every request: to make one takes longer than all it does.
 _EXECUTE, _RENDER = ExecuteRequest(), RenderRequest()
+NOT_STORED = "_"
+"""Stands in a path for a workflow that was never saved, and is in the body; no slug is like it."""
+
 _CHILD_ERRORS = dict.fromkeys((400, 404, 409, 413, 422, 429, 503, 504), ErrorSerializer)
 _ERRORS = dict.fromkeys((404, 503), ErrorSerializer)
 
@@ -66,10 +72,18 @@ def _render(plain: HttpRequest) -> Work:
 
 class BenchView(ResourceView):
     def opened(self, action: str, workflow_id: str, **more: Any) -> Bench:
-        return open_bench(self.actor, action, workflow_id, **more)
+        if workflow_id != NOT_STORED:
+            return open_bench(self.actor, action, workflow_id, **more)
+        if more.get("workflow") is None:
+            raise InvalidRequest(f"{NOT_STORED} is no stored workflow: send a workflow")
+        return open_bench(self.actor, action, None, **more)
 
     def session(self) -> str | None:
         return valid(SessionSerializer, self.request.query_params)["session"]
+
+    def unsaved(self, action: str, workflow_id: str) -> Bench:
+        """Open the workflow of the body, or else the stored one."""
+        return self.opened(action, workflow_id, **valid(UnsavedRequest, self.request.data))
 
 
 class CancelView(BenchView):
@@ -100,7 +114,10 @@ class OverviewView(BenchView):
         responses={200: OverviewAnswer, 400: ErrorSerializer, **_ERRORS},
     )
     def post(self, request: Request, workflow_id: str) -> Response:
-        """Tell it for the workflow as it is being changed, which is not saved."""
+        """Tell it for the workflow as it is being changed, which is not saved.
+
+        `_` stands for the id of one that was never saved.
+        """
         opened = self.opened("bench.read", workflow_id, **valid(OverviewRequest, request.data))
         return Response(run_async(partial(views.overview, opened)))
 
@@ -113,13 +130,24 @@ class CacheView(BenchView):
         return Response(run_async(partial(views.look, opened, node_id)))
 
     @extend_schema(
+        operation_id="dev_cache_unsaved",
+        request=UnsavedRequest,
+        responses={200: CacheAnswer, 400: ErrorSerializer, **_ERRORS},
+    )
+    def post(self, request: Request, workflow_id: str, node_id: str) -> Response:
+        """Return it for a node of the workflow as it is being changed."""
+        opened = self.unsaved("bench.read", workflow_id)
+        return Response(run_async(partial(views.look, opened, node_id)))
+
+    @extend_schema(
         request=PinRequest,
         responses={200: CacheAnswer, 409: ErrorSerializer, 413: ErrorSerializer, **_ERRORS},
     )
     def put(self, request: Request, workflow_id: str, node_id: str) -> Response:
         """Pin data as a node's output."""
         wanted = valid(PinRequest, request.data)
-        opened = self.opened("bench.write", workflow_id, session=wanted.pop("session"))
+        where = {name: wanted.pop(name) for name in ("session", "workflow")}
+        opened = self.opened("bench.write", workflow_id, **where)
         return Response(run_async(partial(views.pin, opened, node_id, **wanted)))
 
     @extend_schema(parameters=[SessionSerializer], responses={204: None, **_ERRORS})
@@ -130,11 +158,31 @@ class CacheView(BenchView):
         return Response(status=204)
 
 
+class ForgetView(BenchView):
+    @extend_schema(request=ForgetRequest, responses={204: None, 400: ErrorSerializer, **_ERRORS})
+    def post(self, request: Request) -> Response:
+        """Forget the same of a node of the workflow as it is being changed."""
+        wanted = valid(ForgetRequest, request.data)
+        node_id = wanted.pop("node_id")
+        run_async(partial(views.forget, open_bench(self.actor, "bench.write", **wanted), node_id))
+        return Response(status=204)
+
+
 class InputView(BenchView):
     @extend_schema(parameters=[SessionSerializer], responses={200: InputAnswer, **_CHILD_ERRORS})
     def get(self, request: Request, workflow_id: str, node_id: str) -> Response:
         """Return what a node would be given, and the paths that its templates may name."""
         opened = self.opened("bench.read", workflow_id, session=self.session())
+        return Response(run_async(partial(views.merged_input, opened, node_id)))
+
+    @extend_schema(
+        operation_id="dev_input_unsaved",
+        request=UnsavedRequest,
+        responses={200: InputAnswer, **_CHILD_ERRORS},
+    )
+    def post(self, request: Request, workflow_id: str, node_id: str) -> Response:
+        """Return it for a node of the workflow as it is being changed."""
+        opened = self.unsaved("bench.read", workflow_id)
         return Response(run_async(partial(views.merged_input, opened, node_id)))
 
 
@@ -149,7 +197,8 @@ class LoadView(BenchView):
     def post(self, request: Request) -> Response:
         """Load what production has seen: a dead letter, a tap sample, an entry of a queue."""
         wanted = valid(LoadRequest, request.data)
-        opened = self.opened("bench.write", wanted["workflow_id"], session=wanted["session"])
+        where = {name: wanted[name] for name in ("session", "workflow")}
+        opened = self.opened("bench.write", wanted["workflow_id"], **where)
         found = load.find(opened, wanted["source"], wanted["kind"], wanted["node_id"])
         return Response(run_async(partial(load.put, opened, found)))
 

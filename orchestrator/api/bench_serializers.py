@@ -33,6 +33,12 @@ class WorkflowRequest(SessionSerializer):
         return attrs
 
 
+class UnsavedRequest(SessionSerializer):
+    """The workflow as it is being changed, where that is not what is stored."""
+
+    workflow = JsonObject(required=False, allow_null=True, default=None)
+
+
 class ExecuteRequest(WorkflowRequest):
     """The body of `/dev/execute`. `write` makes what the node emits and stages real."""
 
@@ -45,6 +51,12 @@ class ExecuteRequest(WorkflowRequest):
         min_value=0.1, max_value=300, required=False, allow_null=True, default=None
     )
     write = serializers.BooleanField(required=False, default=False)
+
+
+class ForgetRequest(WorkflowRequest):
+    """The body of `/dev/forget`."""
+
+    node_id = serializers.CharField(max_length=100, trim_whitespace=False)
 
 
 class UsedSerializer(serializers.Serializer):
@@ -152,7 +164,7 @@ class InputAnswer(serializers.Serializer):
     used = UsedSerializer(many=True)
 
 
-class PinRequest(SessionSerializer):
+class PinRequest(UnsavedRequest):
     """The body of `PUT /dev/cache/...`: data that stands for a node's output."""
 
     data = JsonObject()
@@ -181,7 +193,7 @@ class LoadSource(Strict):
         return attrs
 
 
-class LoadRequest(SessionSerializer):
+class LoadRequest(UnsavedRequest):
     """The body of `/dev/load`. `node_id` puts it at another node than where it comes from."""
 
     workflow_id = serializers.SlugField(max_length=64)

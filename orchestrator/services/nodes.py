@@ -1,7 +1,7 @@
 """The node types there are, and their forms."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from forms.base import BaseForm, form_failure
@@ -54,17 +54,30 @@ def fill_form(
         FormFailed: its form cannot be loaded, or raises.
     """
 
+    state = filled(actor, node_type, values, () if changed is None else (changed,), advanced)
+    if changed is not None:
+        for field in state["fields"]:
+            field["errors"] = [] if is_absent(field["value"]) else field["errors"]
+    return state
+
+
+def filled(
+    actor: Actor,
+    node_type: str,
+    values: Mapping[str, Any],
+    changed: Sequence[str] = (),
+    advanced: bool = False,
+) -> dict[str, Any]:
+    """Return the form as `fill_form` does, after several fields have changed, with every error."""
+
     def fill(form_class: type[BaseForm]) -> dict[str, Any]:
         bound = form_class(values)
         bound.advanced = advanced
-        if changed is not None:
-            _change(bound, changed)
+        for name in changed:
+            _change(bound, name)
         state = _described(node_type, FormSerializer(bound))
         unknown = [name for name in values if name not in bound.fields]
         state["errors"] += [f"{name}: there is no such field" for name in unknown]
-        if changed is not None:
-            for field in state["fields"]:
-                field["errors"] = [] if is_absent(field["value"]) else field["errors"]
         return state
 
     return _with_form(actor, node_type, fill)
@@ -107,6 +120,7 @@ def describe(node: type[BaseNode]) -> dict[str, Any]:
         "pool": node.execution_pool.name.lower(),
         "input_ports": list(node.input_ports),
         "output_ports": list(node.output_ports),
+        "queue_role": node.queue_role,
         "has_form": node.form_class is not None,
     }
 

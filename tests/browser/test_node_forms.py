@@ -126,7 +126,7 @@ def test_a_tick_keeps_the_focus(page, expect, deployment, stored):
     page.goto(address)
     box = page.get_by_label("one", exact=True)
     box.focus()
-    with page.expect_response("**/nodes/every-kind/form*"):
+    with page.expect_response("**/studio/forms/every-kind*"):
         page.keyboard.press("Space")
     expect(page.locator("#node-form")).not_to_have_attribute("aria-busy", "true")
     expect(box).to_be_focused()
@@ -138,10 +138,10 @@ def test_a_tick_keeps_the_focus(page, expect, deployment, stored):
 
 def test_an_answer_that_does_not_come_is_told(page, expect, stored):
     page.goto(stored("Away", "place", FORM))
-    page.route("**/nodes/place/form*", lambda route: route.abort())
+    page.route("**/studio/forms/place*", lambda route: route.abort())
     page.get_by_label("Country", exact=True).select_option("Canada")
     expect(page.locator("#node-form-problem")).to_contain_text("could not be updated")
-    page.unroute("**/nodes/place/form*")
+    page.unroute("**/studio/forms/place*")
     page.get_by_label("Country", exact=True).select_option("Austria")
     expect(page.locator("#node-form-problem")).to_be_hidden()
 

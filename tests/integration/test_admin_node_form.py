@@ -324,7 +324,7 @@ def test_staff_who_may_not_save_only_look(client, make_user, role):
     answer = looking.get(url())
     page = answer.content.decode()
     form = Form(page, "node-form")
-    assert answer.status_code == 200 and form.controls == [] and "node_form.js" not in page
+    assert answer.status_code == 200 and form.controls == [] and "node_form_page.js" not in page
     assert "a@example.org" in form.text and "hunter2" not in page and "Save" not in form.text
     answer = looking.post(url(), {"version": "1", "form-text": "x"})
     assert answer.status_code == 403 and newest().number == 1

@@ -292,7 +292,7 @@ async def test_a_session_works_with_the_csrf_token(bench, make_user):
     kind = "application/json"
     assert (await client.post("/dev/execute", body, content_type=kind)).status_code == 403
     token = "a" * 32
-    client.cookies["csrftoken"] = token
+    client.cookies["orchestrator_csrftoken"] = token
     headers = {"X-CSRFToken": token}
     answer = await client.post("/dev/execute", body, content_type=kind, headers=headers)
     assert answer.status_code == 200

@@ -269,19 +269,23 @@ async def test_what_is_remembered_ends(bench, settings):
 
 
 async def test_an_output_that_is_too_large_says_so(bench):
-    nodes = [node("source", "counter", stop=1), node("double", "parse-json", field="line")]
-    small, big = ({"line": f'{{"more": "{text}"}}'} for text in ("small", "x" * 1_900_000))
-    flow = {"name": "Big", "nodes": nodes, "edges": [edge("source", "double")]}
+    names = ["once", "twice", "again"]
+    nodes = [node(name, "parse-json", field="line", target=name) for name in names]
+    edges = [edge("source", "once"), edge("once", "twice"), edge("twice", "again")]
+    flow = {"name": "Big", "nodes": [node("source", "counter", stop=1), *nodes], "edges": edges}
     body = {"workflow": flow, "workflow_id": "bench"}
-    assert (await bench.run("double", **body, input=small))[0] == 200
-    status, answer = await bench.run("double", **body, input=big)
+    small, big = ({"line": f'{{"more": "{text}"}}'} for text in ("small", "x" * 1_900_000))
+    assert (await bench.run("once", **body, input=small))[0] == 200
+    assert (await bench.run("again", **body, run_upstream="missing"))[0] == 200
+    assert (await bench.run("once", **body, input=big))[0] == 200
+    assert (await bench.run("twice", **body))[0] == 200
+    status, answer = await bench.run("again", **body)
     assert (status, answer["error"]["code"]) == (413, "too_large")
     message = answer["error"]["message"]
-    assert "double" in message and "2097152" in message and "38000" in message
-    assert (await bench.run("double", **body, input=small))[0] == 200
+    assert "again" in message and "6291456" in message and "76000" in message
     await sync_to_async(workflows.save)(SYSTEM, "bench", flow)
-    found = await bench.cached("double")
-    assert found["output"]["more"] == "small"  # what was too large has replaced nothing
+    found = await bench.cached("again")
+    assert found["output"]["again"] == {"more": "small"}  # what is too large replaces nothing
 
 
 async def test_many_looks_at_once(bench):

@@ -165,3 +165,34 @@ async def test_a_letter_of_a_half_built_workflow_can_be_loaded(bench):
     await load(bench, {"dead_letter": await dead()})
     status, answer = await bench.run("2", workflow_id="bench", workflow=broken)
     assert (status, answer["output"]["n"]) == (200, 1)
+
+
+async def test_a_workflow_that_was_never_saved_has_a_bench(bench):
+    flow = {"name": "Never saved", "nodes": [node("new", "counter", stop=3)], "edges": []}
+    unsaved = {"workflow": flow}
+    found = await bench.ok("post", "/dev/cache/_", unsaved)
+    assert found["nodes"]["new"]["freshness"] == "missing"
+    await bench.ok("put", "/dev/cache/_/new", {**unsaved, "data": {"value": 9}})
+    found = await bench.ok("post", "/dev/cache/_/new", unsaved)
+    assert (found["freshness"], found["output"]) == ("pinned", {"value": 9})
+    await bench.ok("post", "/dev/forget", {**unsaved, "node_id": "new"})
+    found = await bench.ok("post", "/dev/cache/_/new", unsaved)
+    assert (found["freshness"], found["output"]) == ("missing", None)
+    for method, path in (("get", "/dev/cache/_"), ("put", "/dev/cache/_/new")):
+        status, answer = await bench.send(method, path, {"data": {}} if method == "put" else None)
+        assert status == 400 and "send a workflow" in answer["error"]["message"]
+
+
+async def test_a_node_that_is_not_saved_yet_has_an_input_and_an_output(bench):
+    stored = await bench.ok("get", f"/workflows/{bench.workflow_id}/")
+    flow = stored["definition"]
+    first = flow["nodes"][0]["id"]
+    new = node("new", "debug")
+    flow = {**flow, "nodes": [*flow["nodes"], new], "edges": [*flow["edges"], edge(first, "new")]}
+    path = f"/dev/cache/{bench.workflow_id}"
+    assert (await bench.send("put", f"{path}/new", {"data": {}}))[0] == 404
+    await bench.ok("put", f"{path}/{first}", {"data": {"a": 1}, "workflow": flow})
+    found = await bench.ok("post", f"/dev/input/{bench.workflow_id}/new", {"workflow": flow})
+    assert found["input"] == {"a": 1} and found["paths"][0]["path"] == "data.a"
+    await bench.ok("put", f"{path}/new", {"data": {"b": 2}, "workflow": flow})
+    assert (await bench.ok("post", f"{path}/new", {"workflow": flow}))["output"] == {"b": 2}

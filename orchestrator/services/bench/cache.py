@@ -20,7 +20,7 @@ from orchestrator.exceptions import InvalidPayload, PayloadTooLarge
 from storage.base import CacheStore, Missing
 from storage.codec import decode_own, encode
 
-OUTPUT_LIMIT = 2 * 1024 * 1024
+OUTPUT_LIMIT = 6 * 1024 * 1024
 """Bytes of an output or a given input."""
 
 H = TypeVar("H", "CachedOutput", "GivenInput")

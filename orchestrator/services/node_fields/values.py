@@ -34,6 +34,10 @@ class Row:
     text: str
     is_json: bool
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.key.strip() or self.text.strip())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
@@ -83,6 +87,15 @@ def posted(kind: str, name: str, data: QueryDict) -> Typed | None:
         return Typed(many=tuple(text for text in data.getlist(control) if text))
     is_json = data.get(f"{control}-as") == "json"
     return Typed(text=_lines(data[control]), is_json=is_json)
+
+
+def rows_of(control: str, data: QueryDict) -> tuple[Row, ...]:
+    """Return every row of named values that was posted, the empty ones as well."""
+    columns = (data.getlist(f"{control}-{part}") for part in ("key", "value", "as"))
+    return tuple(
+        Row(key=_lines(key), text=_lines(text), is_json=kind == "json")
+        for key, text, kind in zip(*columns, strict=False)
+    )
 
 
 def value_of(field: Mapping[str, Any], given: Typed, stored: Json) -> Json:
@@ -172,12 +185,7 @@ _OWN: dict[str, Callable[[Json], Typed | None]] = {
 def _posted_rows(control: str, data: QueryDict) -> Typed | None:
     if f"{control}-key" not in data:
         return None
-    columns = (data.getlist(f"{control}-{part}") for part in ("key", "value", "as"))
-    rows = (
-        Row(key=_lines(key), text=_lines(text), is_json=kind == "json")
-        for key, text, kind in zip(*columns, strict=False)
-    )
-    return Typed(rows=tuple(row for row in rows if row.key.strip() or row.text.strip()))
+    return Typed(rows=tuple(row for row in rows_of(control, data) if not row.is_empty))
 
 
 def _named_values(rows: tuple[Row, ...], stored: Json) -> Json:

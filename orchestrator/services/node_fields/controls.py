@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.admin.node_values import Row, Typed, as_text, control_name
+from orchestrator.services.node_fields.values import Row, Typed, as_text, control_name
 
 EMPTY_ROWS = 2
 """Without JavaScript there is room for so many more named values."""
@@ -41,6 +41,7 @@ class Control:
         secret or hidden.
     template: what stands in the line for a template, beside a control that can hold none; None
         for no such line.
+    kept: whether it is a secret that has a value, which is not shown.
     """
 
     field: Mapping[str, Any]
@@ -56,6 +57,17 @@ class Control:
     described_by: str
     shown: str
     lines: int
+    kept: bool
+
+    @property
+    def holds_template(self) -> str:
+        """Which of its controls may hold a template: `own`, `line` for the one beside it, or
+        `rows` for the values of named ones; empty for none."""
+        if not self.field["template"]:
+            return ""
+        if self.widget in ("line", "area"):
+            return "own"
+        return "rows" if self.widget == "rows" else "line"
 
     @property
     def is_group(self) -> bool:
@@ -63,8 +75,20 @@ class Control:
         return self.widget in ("many", "rows")
 
 
-def make_control(field: Mapping[str, Any], typed: Typed, errors: Sequence[str]) -> Control:
-    """Return the control of a field of FormSerializer."""
+def make_control(
+    field: Mapping[str, Any],
+    typed: Typed,
+    errors: Sequence[str],
+    *,
+    kept: bool = False,
+    rows: tuple[Row, ...] = (),
+) -> Control:
+    """Return the control of a field of FormSerializer.
+
+    Args:
+        kept: whether it is a secret that has a value.
+        rows: those that are in the page already, where each of them stays in its place.
+    """
     widget, name = _widget(field, typed), control_name(field["name"])
     options = _options(field, typed, widget)
     return Control(
@@ -73,7 +97,7 @@ def make_control(field: Mapping[str, Any], typed: Typed, errors: Sequence[str]) 
         widget=widget,
         typed=typed,
         options=options,
-        rows=_rows(typed) if widget == "rows" else (),
+        rows=_rows(typed, rows) if widget == "rows" else (),
         template=_template(field, typed, widget),
         errors=errors,
         placeholder=_PLACEHOLDERS.get(field["kind"], ""),
@@ -81,6 +105,7 @@ def make_control(field: Mapping[str, Any], typed: Typed, errors: Sequence[str]) 
         described_by=f"{name}-help {name}-errors",
         shown=_shown(field, typed, options),
         lines=min(max(4, typed.text.count("\n") + 2), 24),
+        kept=kept,
     )
 
 
@@ -142,9 +167,11 @@ def _template(field: Mapping[str, Any], typed: Typed, widget: str) -> str | None
     return text if text or field["template"] else None
 
 
-def _rows(typed: Typed) -> tuple[Row, ...]:
+def _rows(typed: Typed, shown: tuple[Row, ...]) -> tuple[Row, ...]:
     empty = Row(key="", text="", is_json=False)
-    return (*(typed.rows or ()), *[empty] * EMPTY_ROWS)
+    if tuple(row for row in shown if not row.is_empty) != (typed.rows or ()) or not shown:
+        return (*(typed.rows or ()), *[empty] * EMPTY_ROWS)
+    return shown if shown[-1].is_empty else (*shown, empty)
 
 
 def _shown(field: Mapping[str, Any], typed: Typed, options: Sequence[Option]) -> str:
