@@ -23,7 +23,7 @@ define install
 	&& cat requirements.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
-.PHONY: run test check bench faults security clean venv venv-bench venv-dev
+.PHONY: run test check frontend pictures bench faults security clean venv venv-bench venv-dev venv-frontend
 
 run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 	@exec $(BIN)/python manage.py up
@@ -31,12 +31,19 @@ run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 test: venv-dev ## every test that this machine can run
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-check: venv-dev ## style, types, layers, migrations
+check: venv-dev venv-frontend ## style, types, layers, migrations, and that the front end is built
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	SECRET_KEY=check DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python frontend/build.py --check
+
+frontend: venv-frontend ## the studio and what else is generated and committed
+	$(BIN)/python frontend/build.py
+
+pictures: venv-dev ## those of the documents, from a real system
+	$(BIN)/python docs/img/take.py
 
 bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/chain.py
@@ -45,6 +52,7 @@ bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/templates.py
 	$(BIN)/python bench/workers.py
 	$(BIN)/python bench/groups.py
+	$(BIN)/python bench/feed.py
 
 faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
 	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults -m fault -n 2
@@ -53,7 +61,7 @@ security: venv-dev ## what hostile templates try, with a table of what came of i
 	$(BIN)/pytest tests/security
 
 clean: ## what was built; the data folder stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) frontend/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 venv:
 	$(call install,requirements.txt,the pinned packages)
@@ -63,3 +71,6 @@ venv-bench:
 
 venv-dev:
 	$(call install,requirements-dev.txt,what tests and checks need)
+
+venv-frontend:
+	$(call install,requirements-frontend.txt,a pinned Node)

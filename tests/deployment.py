@@ -67,7 +67,13 @@ class RunnerProcess:
 
 class Deployment:
     def __init__(
-        self, folder: Path, *, lease_ttl: float = 3, block_limit: float = 60, web: bool = True
+        self,
+        folder: Path,
+        *,
+        lease_ttl: float = 3,
+        block_limit: float = 60,
+        web: bool = True,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.redis = RedisServer(find_server().path, durable=True)
@@ -78,6 +84,7 @@ class Deployment:
             "LEASE_TTL": str(lease_ttl),
             "TEST_BLOCK_LIMIT": str(block_limit),
             "TEST_FOLDER": str(folder),
+            **(environment or {}),
         }
         port = self.environment["PORT"] = str(_free_port())
         self.url = f"http://127.0.0.1:{port}"

@@ -18,15 +18,58 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def workflow(request: HttpRequest, workflow_id: str) -> HttpResponse:
-    """Show one workflow live, and its bench; the page says so when there is no such workflow."""
-    return _page(request, "workflow", workflow_id=workflow_id)
+def studio(request: HttpRequest, workflow_id: str = "") -> HttpResponse:
+    """Edit a workflow, or a new one; the page says so when there is no such workflow."""
+    return _page(request, "studio", workflow_id=workflow_id)
+
+
+@require_safe
+@login_required
+def runs(request: HttpRequest) -> HttpResponse:
+    """Show the graphs and their runs, and start one."""
+    return _page(request, "runs")
+
+
+@require_safe
+@login_required
+def run(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Show one run; the page says so when there is no such run."""
+    return _page(request, "run", run_id=run_id, page="runs")
+
+
+@require_safe
+@login_required
+def dead_letters(request: HttpRequest) -> HttpResponse:
+    """Show what failed for good, by error or one by one."""
+    return _page(request, "dead_letters", page="dead-letters")
+
+
+@require_safe
+@login_required
+def dead_letter(request: HttpRequest, dead_letter_id: str) -> HttpResponse:
+    """Show one dead letter; the page says so when there is none."""
+    return _page(request, "dead_letter", dead_letter_id=dead_letter_id, page="dead-letters")
+
+
+@require_safe
+@login_required
+def queues(request: HttpRequest) -> HttpResponse:
+    """Show every queue and inbox, live."""
+    return _page(request, "queues")
+
+
+@require_safe
+@login_required
+def queue(request: HttpRequest, workflow_id: str, queue: str) -> HttpResponse:
+    """Show one queue and what is in it; the page says so when there is none."""
+    return _page(request, "queue", workflow_id=workflow_id, queue=queue, page="queues")
 
 
 def _page(request: HttpRequest, name: str, **context: str) -> HttpResponse:
     """Render a page; it offers what the role may do, which the services decide again."""
     role = actor_of(request.user).role
     context["role"] = role.name.lower() if role else ""
+    context.setdefault("page", name)
     return render(request, f"orchestrator/{name}.html", context)
 
 

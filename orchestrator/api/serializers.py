@@ -109,6 +109,22 @@ class VersionRow(serializers.ModelSerializer):
         fields = ("version", "digest", "created_at", "created_by")
 
 
+class PageOf(serializers.Serializer):
+    """The part of a list that was asked for."""
+
+    count = serializers.IntegerField()
+    limit = serializers.IntegerField()
+    offset = serializers.IntegerField()
+
+
+class WorkflowList(PageOf):
+    results = WorkflowRow(many=True)
+
+
+class VersionList(PageOf):
+    results = VersionRow(many=True)
+
+
 class VersionDetail(VersionRow):
     """A version with its definition, exactly as it was sent."""
 
@@ -117,6 +133,23 @@ class VersionDetail(VersionRow):
 
     class Meta(VersionRow.Meta):
         fields = ("id", "name", *VersionRow.Meta.fields, "definition")
+
+
+class SavedVersion(VersionDetail):
+    """What a save answers; `created` is false when nothing was new in it."""
+
+    created = serializers.BooleanField()
+
+    class Meta(VersionDetail.Meta):
+        fields = (*VersionDetail.Meta.fields, "created")
+
+
+class SaveQuery(serializers.Serializer):
+    """`?after=3`: what is saved was changed from version 3, and follows no other."""
+
+    after = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, default=None
+    )
 
 
 class JsonObject(serializers.JSONField):

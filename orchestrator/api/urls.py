@@ -7,11 +7,13 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.urls import URLPattern, re_path
-from drf_spectacular.views import SpectacularSwaggerView
 
 from orchestrator.api import (
+    account,
     bench,
     dead_letters,
+    examples,
+    fragments,
     graphs,
     health,
     nodes,
@@ -22,8 +24,10 @@ from orchestrator.api import (
     schema,
     taps,
     tools,
+    validation,
     workflows,
 )
+from orchestrator.api.negotiation import page_or_api
 
 __all__ = ["schema", "urlpatterns"]
 
@@ -40,6 +44,7 @@ def route(pattern: str, view: Any, name: str) -> URLPattern:
 urlpatterns = [
     route("healthz", health.healthz, "healthz"),
     route("readyz", health.ReadyView.as_view(), "readyz"),
+    route("account", account.AccountView.as_view(), "account"),
     route("prod/start", production.StartView.as_view(), "start"),
     route("prod/stop", production.StopView.as_view(), "stop"),
     route("prod/pause", production.PauseView.as_view(), "pause"),
@@ -49,7 +54,9 @@ urlpatterns = [
     route("dev/execute", bench.execute, "execute"),
     route("dev/render", bench.render, "render"),
     route("dev/cancel", bench.CancelView.as_view(), "bench-cancel"),
+    route("dev/validate", validation.ValidateWorkflowView.as_view(), "validate"),
     route("dev/load", bench.LoadView.as_view(), "bench-load"),
+    route("dev/forget", bench.ForgetView.as_view(), "bench-forget"),
     route(f"dev/cache/(?P<workflow_id>{SLUG})", bench.OverviewView.as_view(), "bench-overview"),
     route(
         f"dev/input/(?P<workflow_id>{SLUG})/(?P<node_id>[^/]+)",
@@ -74,17 +81,23 @@ urlpatterns = [
         workflows.VersionView.as_view(),
         "version",
     ),
+    route("examples", examples.ExamplesView.as_view(), "examples"),
     route("nodes", nodes.NodesView.as_view(), "nodes"),
     route(f"nodes/(?P<node_type>{SLUG})/form", nodes.NodeFormView.as_view(), "node-form"),
     route(f"nodes/(?P<node_type>{SLUG})/validate", nodes.ValidateView.as_view(), "node-validate"),
-    route("queues", queues.QueuesView.as_view(), "queues"),
-    route(QUEUE, queues.QueueView.as_view(), "queue"),
+    route("queues", page_or_api(pages.queues, queues.QueuesView.as_view()), "queues"),
+    route(QUEUE, page_or_api(pages.queue, queues.QueueView.as_view()), "queue"),
     route(f"{QUEUE}/items", queues.ItemsView.as_view(), "queue-items"),
     route(f"{QUEUE}/purge", queues.PurgeView.as_view(), "queue-purge"),
-    route("dead-letters", dead_letters.DeadLettersView.as_view(), "dead-letters"),
+    route(
+        "dead-letters",
+        page_or_api(pages.dead_letters, dead_letters.DeadLettersView.as_view()),
+        "dead-letters",
+    ),
+    route("dead-letters/groups", dead_letters.GroupsView.as_view(), "dead-letter-groups"),
     route(
         f"dead-letters/(?P<dead_letter_id>{NUMBER})",
-        dead_letters.DeadLetterView.as_view(),
+        page_or_api(pages.dead_letter, dead_letters.DeadLetterView.as_view()),
         "dead-letter",
     ),
     route(
@@ -111,11 +124,18 @@ urlpatterns = [
     route(f"{RUN}/retry", runs.RetryView.as_view(), "run-retry"),
     route(f"{RUN}/fork", runs.ForkView.as_view(), "run-fork"),
     route(f"{RUN}/log", runs.LogView.as_view(), "run-log"),
+    route(f"{RUN}/timeline", runs.TimelineView.as_view(), "run-timeline"),
     route(f"{RUN}/checkpoints", runs.CheckpointsView.as_view(), "run-checkpoints"),
+    route("runs", pages.runs, "runs-page"),
+    route(f"runs/(?P<run_id>{SLUG})", pages.run, "run-page"),
     route("tools", tools.ToolsView.as_view(), "tools"),
     route("tools/(?P<name>[^/]+)", tools.ToolView.as_view(), "tool"),
     route("tools/(?P<name>[^/]+)/call", tools.call, "tool-call"),
-    route(f"studio/(?P<workflow_id>{SLUG})", pages.workflow, "studio"),
+    route(
+        f"studio/forms/(?P<node_type>{SLUG})", fragments.NodeFragmentView.as_view(), "node-fragment"
+    ),
+    route("studio", pages.studio, "studio-new"),
+    route(f"studio/(?P<workflow_id>{SLUG})", pages.studio, "studio"),
     route("schema", schema.SchemaView.as_view(), "schema"),
-    route("docs", login_required(SpectacularSwaggerView.as_view(url_name="schema")), "docs"),
+    route("docs", login_required(schema.DocsView.as_view(url_name="schema")), "docs"),
 ]

@@ -7,11 +7,15 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator.api.base import PageSerializer, ResourceView, page
+from orchestrator.api.base import PageSerializer, ResourceView, page, valid
 from orchestrator.api.serializers import (
     ErrorSerializer,
+    SavedVersion,
+    SaveQuery,
     VersionDetail,
+    VersionList,
     VersionRow,
+    WorkflowList,
     WorkflowRow,
 )
 from orchestrator.models import WorkflowVersion
@@ -23,7 +27,9 @@ def detail(version: WorkflowVersion) -> dict[str, Any]:
 
 
 class WorkflowsView(ResourceView):
-    @extend_schema(parameters=[PageSerializer], responses=WorkflowRow(many=True))
+    @extend_schema(
+        operation_id="workflows_list", parameters=[PageSerializer], responses=WorkflowList
+    )
     def get(self, request: Request) -> Response:
         """List the workflows."""
         rows, rest = page(workflows.list_all(self.actor), request)
@@ -46,12 +52,19 @@ class WorkflowView(ResourceView):
         return Response(detail(workflows.get(self.actor, workflow_id)))
 
     @extend_schema(
+        parameters=[SaveQuery],
         request=OpenApiTypes.OBJECT,
-        responses={200: VersionDetail, 400: ErrorSerializer, 404: ErrorSerializer},
+        responses={
+            200: SavedVersion,
+            400: ErrorSerializer,
+            404: ErrorSerializer,
+            409: ErrorSerializer,
+        },
     )
     def put(self, request: Request, workflow_id: str) -> Response:
         """Save a new version; what is the same as before makes none."""
-        version, created = workflows.save(self.actor, workflow_id, request.data)
+        after = valid(SaveQuery, request.query_params.dict())["after"]
+        version, created = workflows.save(self.actor, workflow_id, request.data, after=after)
         return Response({**detail(version), "created": created})
 
     @extend_schema(responses={204: None, 404: ErrorSerializer, 409: ErrorSerializer})
@@ -63,8 +76,9 @@ class WorkflowView(ResourceView):
 
 class VersionsView(ResourceView):
     @extend_schema(
+        operation_id="workflows_versions_list",
         parameters=[PageSerializer],
-        responses={200: VersionRow(many=True), 404: ErrorSerializer},
+        responses={200: VersionList, 404: ErrorSerializer},
     )
     def get(self, request: Request, workflow_id: str) -> Response:
         """List the versions of a workflow, newest first."""

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -13,6 +13,9 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+WIDE = {"width": 1280, "height": 800}
+SHOWN_BY_THE_PAGE = ("Failed to load resource", "WebSocket connection to")
+"""What the console says of an answer that is no 200, or of none: the page itself tells that."""
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +47,55 @@ def deployment(browser, redis_server, tmp_path_factory):
 
 @pytest.fixture
 def page(browser, deployment):
-    """A page of somebody who has logged in; whatever the page itself complains of fails the test.
+    """A page of somebody who has logged in; what the page itself complains of fails the test."""
+    with opened(browser, deployment.url) as page:
+        log_in(page)
+        yield page
 
-    What the console says of an answer that is no 200 is not counted: the page shows that.
+
+@pytest.fixture
+def expect():
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=15_000)
+    return expect
+
+
+@contextmanager
+def opened(browser, address, **options):
+    """Give a page in a browser profile of its own, at the address of a site.
+
+    It fails at the end when a script raised or wrote an error, when the policy for content was
+    violated, or when anything was asked of another site.
     """
     complaints = []
-    address = deployment.url
-    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 800})
+    context = browser.new_context(base_url=address, **{"viewport": WIDE, **options})
     context.set_default_timeout(10_000)
     page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("pageerror", lambda error: complaints.append(error.stack or str(error)))
+    page.on("console", lambda message: complaints.extend(errors_of(message)))
     page.on("request", lambda request: complaints.extend(elsewhere(request.url, address)))
-    page.goto("/")
-    page.get_by_label("User name").fill(USER)
-    page.get_by_label("Password").fill(PASSWORD)
+    try:
+        yield page
+    finally:
+        context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+def log_in(page, user=USER, password=PASSWORD, at="./"):
+    """Log in from the page at a path, and come back to it."""
+    page.goto(at)
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
-    yield page
-    context.close()
-    assert complaints == []
+    page.get_by_role("button", name="Log out").wait_for()
+
+
+def errors_of(message):
+    """Return what a script, or the browser on behalf of the policy, wrote as an error."""
+    if message.type != "error" or message.text.startswith(SHOWN_BY_THE_PAGE):
+        return []
+    return [message.text]
 
 
 def elsewhere(url, address):
