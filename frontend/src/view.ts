@@ -5,6 +5,11 @@ import { create } from "zustand";
 import { address } from "./api/client";
 import { useDocument } from "./document/store";
 
+const narrow = matchMedia("(max-width: 859px)");
+
+/** Whether what lies beside the canvas on a wide screen lies over it. */
+export const isNarrow = (): boolean => narrow.matches;
+
 export type Mode = "bench" | "production";
 /** The tabs of the side panel; which there are is the panel's business. */
 export type Tab = string;

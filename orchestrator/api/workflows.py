@@ -20,6 +20,7 @@ from orchestrator.api.serializers import (
 )
 from orchestrator.models import WorkflowVersion
 from orchestrator.services import workflows
+from orchestrator.services.bench.adopt import adopt
 
 
 def detail(version: WorkflowVersion) -> dict[str, Any]:
@@ -41,6 +42,7 @@ class WorkflowsView(ResourceView):
     def post(self, request: Request) -> Response:
         """Store a workflow; the body is its JSON."""
         version = workflows.create(self.actor, request.data)
+        adopt(self.actor, version.workflow_id, request.data)
         where = f"/workflows/{version.workflow_id}/"
         return Response(detail(version), status=201, headers={"Location": where})
 

@@ -66,7 +66,7 @@ def test_an_error_is_shown_where_it_belongs_and_mended(page, expect, studio):
     expect(panel.get_by_role("heading", name="template failed")).to_be_visible()
     expect(panel.locator(".trace")).to_contain_text("division by zero")
     expect(page.get_by_role("button", name="Run node share")).to_be_visible()
-    page.get_by_role("button", name="Go to the field fields").click()
+    page.get_by_role("button", name="Go to the field").click()
     expect(panel.locator("[data-name=fields] .run-error")).to_contain_text("division by zero")
     value = page.get_by_label("Value 1", exact=True)
     value.fill("{{ 100 / data.value if data.value els")

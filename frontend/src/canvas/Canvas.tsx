@@ -17,7 +17,8 @@ import "@xyflow/react/dist/base.css";
 
 import { importFile } from "../document/files";
 import { CARD_HEIGHT, CARD_WIDTH } from "../document/size";
-import { useView } from "../view";
+import { openWide } from "../panel/wide";
+import { isNarrow, useView } from "../view";
 import { add } from "./add";
 import "./canvas.css";
 import { isValidConnection, onConnect, onReconnect, useConnectEnd } from "./connecting";
@@ -82,7 +83,7 @@ export function Canvas() {
         onConnect={onConnect}
         onReconnect={onReconnect}
         onConnectEnd={onConnectEnd}
-        onNodeDoubleClick={openPanel}
+        onNodeDoubleClick={openNode}
         isValidConnection={isValidConnection}
         connectionLineType={ConnectionLineType.Bezier}
         connectionRadius={28}
@@ -102,7 +103,7 @@ export function Canvas() {
         proOptions={{ hideAttribution: true }}
       >
         <Background variant={BackgroundVariant.Dots} gap={20} size={1.4} />
-        <Controls showInteractive={false} fitViewOptions={FIT} aria-label="Zoom" />
+        {nodes.length > 0 && <Controls showInteractive={false} fitViewOptions={FIT} aria-label="Zoom" />}
         {nodes.length > FEW && nodes.length < TOO_MANY && <MiniMap style={MAP} pannable zoomable ariaLabel="Map of the workflow" />}
         <Toolbar />
       </ReactFlow>
@@ -112,7 +113,8 @@ export function Canvas() {
   );
 }
 
-const openPanel = () => useView.getState().openSheet("panel");
+/** Everything of a node at once; on a narrow screen its panel. */
+const openNode = (_event: unknown, { id }: CardNode) => (isNarrow() ? useView.getState().openSheet("panel") : openWide(id));
 
 function allowDrop(event: DragEvent): void {
   if (!mayEdit()) return;

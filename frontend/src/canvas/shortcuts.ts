@@ -84,9 +84,12 @@ export function isForCanvas(target: EventTarget | null): boolean {
 
 const FOCUSABLE = "input:not([type=hidden]), select, textarea, button, a[href], [tabindex='0']";
 
+const firstIn = (place: string) => document.querySelector<HTMLElement>(`${place} :is(${FOCUSABLE})`);
+
+/** Go to the first field of the tab that is open. */
 function enterPanel(): void {
   useView.getState().openSheet("panel");
-  requestAnimationFrame(() => document.querySelector<HTMLElement>(`.side-content :is(${FOCUSABLE})`)?.focus());
+  requestAnimationFrame(() => (firstIn(".tab-page:not([hidden])") ?? firstIn(".side-content"))?.focus());
 }
 
 /** Keys of a selected node, which would else select or move it once more. */

@@ -2,13 +2,15 @@
 
 import { notify } from "@shared/dom.js";
 
+import { formSettled } from "../panel/formSettled";
 import { normalise } from "./normalise";
 import { useView } from "../view";
 import { useDocument } from "./store";
 
 const MAX_BYTES = 2 * 1024 * 1024; // what the server takes
 
-export function exportFile(): void {
+export async function exportFile(): Promise<void> {
+  await formSettled();
   const { document: workflow, workflowId } = useDocument.getState();
   const text = `${JSON.stringify(workflow, null, 2)}\n`;
   const link = document.createElement("a");

@@ -6,6 +6,7 @@ import { ask, setText } from "@shared/dom.js";
 import { compact, count, rate, words } from "@shared/format.js";
 import { sparkline } from "@shared/rates.js";
 
+import { address } from "../api/client";
 import { useNodeType } from "../catalog/store";
 import { nodeOf } from "../document/lookup";
 import { useDocument } from "../document/store";
@@ -28,6 +29,7 @@ export function Loops() {
       <h3 id="loops-title">Production</h3>
       <Facts status={status} live={live} />
       {status.loops.length === 0 && <p className="muted">It was never started, so it has no loops yet.</p>}
+      <Letters status={status} />
       <ul>
         {status.loops.map((loop) => (
           <Loop key={loopKey(loop)} loop={loop} status={status} live={live} />
@@ -38,11 +40,23 @@ export function Loops() {
   );
 }
 
+/** What has failed for good is looked at on a page of its own. */
+function Letters({ status: { workflow_id } }: { status: Status }) {
+  const link = useNumbers<Totals, HTMLAnchorElement>(model.totals, ALL, paintLetters);
+  const url = new URL(address("dead-letters"));
+  url.searchParams.set("workflow_id", workflow_id);
+  return (
+    <a ref={link} className="letters-link" href={url.href} hidden>
+      Dead letters of this workflow
+    </a>
+  );
+}
+
 function Facts({ status, live }: { status: Status; live: boolean }) {
   const ref = useNumbers<Totals, HTMLDListElement>(model.totals, ALL, paintFacts);
   return (
     <>
-      <Spark />
+      <Spark started={status.activation > 0} />
       <dl className="live-facts" ref={ref}>
         <Fact name="Iterations/s" />
         <Fact name="Iterations" />
@@ -65,6 +79,10 @@ function Fact({ name, children }: { name: string; children?: React.ReactNode }) 
   );
 }
 
+function paintLetters(link: HTMLAnchorElement, totals: Totals | undefined): void {
+  link.hidden = !totals?.failures;
+}
+
 function paintFacts(list: HTMLDListElement, totals: Totals | undefined): void {
   const values = list.querySelectorAll("dd");
   setText(values[0], totals && isLive() ? rate(totals.perSecond) : "–");
@@ -75,7 +93,7 @@ function paintFacts(list: HTMLDListElement, totals: Totals | undefined): void {
 }
 
 /** The last minute; the number beside it says the same to everybody. */
-function Spark() {
+function Spark({ started }: { started: boolean }) {
   const ref = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const spark = sparkline();
@@ -88,8 +106,11 @@ function Spark() {
       spark.root.remove();
     };
   }, []);
-  return <div className="loops-spark" ref={ref} />;
+  return <div className="loops-spark" hidden={!started} ref={ref} />;
 }
+
+/** Nobody is expected to run a loop in these. */
+const AT_REST = ["stopped", "completed", "failed"];
 
 interface LoopProps {
   loop: LoopStatus;
@@ -118,7 +139,7 @@ function Loop({ loop, status, live }: LoopProps) {
         <span className="bad" />
       </p>
       <Inbox loop={loop.loop} />
-      <small className="muted runner">{live ? (loop.runner ?? "no runner has it") : "–"}</small>
+      <small className="muted runner">{live ? (loop.runner ?? (AT_REST.includes(loop.state) ? "" : "no runner has it")) : "–"}</small>
       <LoopButtons loop={loop} status={status} live={live} title={title} />
     </li>
   );

@@ -2,15 +2,17 @@
 
 import { useEffect, useState } from "react";
 
+import { address } from "../api/client";
 import { useBench } from "../bench/store";
 import { failureOf, inputOf } from "../bench/api";
-import type { Failure, Input } from "../bench/types";
+import type { Failure, Given, Input } from "../bench/types";
 import { useNodeType } from "../catalog/store";
 import { page } from "../page";
 import { useView } from "../view";
 import { JsonEditor } from "./JsonEditor";
 import { JsonView } from "./JsonView";
 import { MissingInputs } from "./MissingInputs";
+import { QueueEntries } from "./QueueEntries";
 import { Trouble } from "./Trouble";
 import { useInsert } from "./useInsert";
 import { aboutGiven, aboutUsed, when } from "./words";
@@ -54,7 +56,7 @@ export function InputTab({ id, type }: { id: string; type: string }) {
     <>
       {given && (
         <p className="given">
-          Given from {aboutGiven(given)}, {when(given.at)}: it goes before what the nodes before it gave.{" "}
+          Given from <Origin given={given} />, {when(given.at)}: it goes before what the nodes before it gave.{" "}
           {page.may.run && (
             <button type="button" className="link" onClick={() => void useBench.getState().forget(id)}>
               Forget it
@@ -72,6 +74,7 @@ export function InputTab({ id, type }: { id: string; type: string }) {
       )}
       {failure?.nodes ? <MissingInputs nodes={failure.nodes} /> : failure && <Trouble failure={failure} />}
       {!found && !failure && <p className="muted">Looking …</p>}
+      {role === "reader" && <QueueEntries id={id} />}
       {page.may.run && (
         <div className="panel-buttons">
           <button type="button" aria-expanded={own} onClick={() => setOwn(!own)}>
@@ -92,4 +95,10 @@ export function InputTab({ id, type }: { id: string; type: string }) {
       )}
     </>
   );
+}
+
+/** A dead letter leads to its page, where it is replayed once the node has been mended. */
+function Origin({ given }: { given: Given }) {
+  const letter = given.origin === "dead_letter" && given.of?.dead_letter;
+  return letter ? <a href={address("dead-letters", String(letter))}>{aboutGiven(given)}</a> : aboutGiven(given);
 }

@@ -150,13 +150,16 @@ function Value({ value }: { value: Json }) {
   return <span className="json-size">{text}</span>;
 }
 
+/** Texts that would be taken for something else, were they not quoted. */
+const LOOKS_OTHER = /^(-?\d+(\.\d+)?([eE][+-]?\d+)?|true|false|null|\s.*|.*\s)$/;
+
 function Leaf({ value }: { value: Json }) {
   const [all, setAll] = useState(false);
   if (typeof value !== "string") return <span className="json-value" data-type={value === null ? "null" : typeof value}>{String(value)}</span>;
   const limit = all ? CUT_OPEN : CUT;
   return (
     <span className="json-value" data-type="string">
-      {value === "" ? <em>empty text</em> : value.slice(0, limit)}
+      {value === "" ? <em>empty text</em> : value.length <= limit && LOOKS_OTHER.test(value) ? JSON.stringify(value) : value.slice(0, limit)}
       {value.length > limit && (
         <>
           … <span className="json-size">{count(value.length)} characters</span>{" "}

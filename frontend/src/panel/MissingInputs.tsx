@@ -3,6 +3,7 @@
 import { useBench } from "../bench/store";
 import { page } from "../page";
 import { useView } from "../view";
+import { nameOf } from "./nodeName";
 
 interface Props {
   nodes: readonly string[];
@@ -23,20 +24,20 @@ export function MissingInputs({ nodes, why = "There is no input yet." }: Props) 
   return (
     <div className="missing" role="status">
       <p>
-        {why} {nodes.length === 1 ? "Node" : "Nodes"}{" "}
+        {why}{" "}
         {nodes.map((id, index) => (
           <span key={id}>
             {index > 0 && ", "}
             <button type="button" className="link" onClick={() => useView.getState().focusNode(id)}>
-              {id}
+              {nameOf(id)}
             </button>
           </span>
         ))}{" "}
-        {nodes.length === 1 ? "was" : "were"} not run.
+        {nodes.length === 1 ? "has" : "have"} not been run.
       </p>
       {page.may.run && (
         <button type="button" disabled={running !== null} onClick={() => void runBefore()}>
-          Run {nodes.length === 1 ? `node ${nodes[0]}` : "them"} now
+          Run {nodes.length === 1 ? nameOf(nodes[0]!) : "them"} now
         </button>
       )}
     </div>

@@ -86,7 +86,7 @@ function BenchBar({ id, onRan, writes }: BarProps) {
               <Square size={14} aria-hidden /> Cancel <Elapsed />
             </button>
           ) : (
-            <button type="button" className="primary" disabled={busy} title="Run this node, and those before it that have no output (Ctrl+Enter)" onClick={() => void run("missing")}>
+            <button type="button" className="primary" data-first disabled={busy} title="Run this node, and those before it that have no output (Ctrl+Enter)" onClick={() => void run("missing")}>
               <Play size={14} aria-hidden /> Run node
             </button>
           )}

@@ -12,6 +12,7 @@ import type { Json, JsonObject } from "../document/types";
 import { page } from "../page";
 import { JsonEditor } from "./JsonEditor";
 import { JsonView } from "./JsonView";
+import { nameOf } from "./nodeName";
 import { Trouble } from "./Trouble";
 import { aboutUsed, NOT_RUN, originOf, when, whenExactly } from "./words";
 
@@ -116,7 +117,7 @@ function Output({ id, shown, size, completed }: OutputProps) {
 }
 
 function RanFacts({ ran }: { ran: Ran }) {
-  const before = ran.ran_upstream.length > 0 && ` · ran ${ran.ran_upstream.join(", ")} before it`;
+  const before = ran.ran_upstream.length > 0 && ` · ran ${ran.ran_upstream.map(nameOf).join(", ")} first`;
   return (
     <p className="facts-line">
       <strong data-tone="good">Done</strong> in {duration(ran.seconds)}
@@ -126,7 +127,7 @@ function RanFacts({ ran }: { ran: Ran }) {
           · left by <span className="port">{ran.port}</span>
         </>
       )}
-      {ran.used.length > 0 && ` · with ${ran.used.map(aboutUsed).join(", ")}`}
+      {ran.used.length > 0 && ` · input from ${ran.used.map(aboutUsed).join(", ")}`}
       {before}
     </p>
   );
@@ -166,7 +167,7 @@ function More({ id, ran }: { id: string; ran: Ran }) {
   return parts
     .filter(([, value]) => isThere(value))
     .map(([title, value]) => (
-      <details key={title} className="more">
+      <details key={title} className="panel-more">
         <summary>{title}</summary>
         <JsonView value={value as Json} label={title} fileName={`${id}.json`} />
       </details>

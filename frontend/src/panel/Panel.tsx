@@ -4,6 +4,7 @@ import { Modal } from "../shell/Modal";
 import { edgeOf, nodeOf } from "../document/lookup";
 import { useDocument } from "../document/store";
 import { Loops } from "../live/Loops";
+import { useView } from "../view";
 import { EdgePanel } from "./EdgePanel";
 import { ManyPanel } from "./ManyPanel";
 import { NodePanel } from "./NodePanel";
@@ -16,12 +17,12 @@ export function Panel() {
   const selection = useDocument((state) => state.selection);
   const edges = useDocument((state) => state.selectedEdges);
   const document = useDocument((state) => state.document);
-  const { wide, setWide } = useWide();
+  const wide = useWide((state) => state.wide);
   const id = selection.length === 1 && !edges.length ? selection[0]! : null;
   const node = id === null ? undefined : nodeOf(document, id);
   if (node && wide) {
     return (
-      <Modal title={`Node ${node.id}`} className="wide-modal" onClose={() => setWide(false)}>
+      <Modal title={`Node ${node.id}`} className="wide-modal" onClose={() => close(node.id)}>
         <WidePanel key={node.id} id={node.id} type={node.type} />
       </Modal>
     );
@@ -35,4 +36,10 @@ export function Panel() {
       <Loops />
     </WorkflowPanel>
   );
+}
+
+/** Go on at the card of the node. */
+function close(id: string): void {
+  useWide.getState().setWide(false);
+  useView.getState().focusNode(id);
 }

@@ -66,13 +66,19 @@ export function TemplateHelp({ nodeId, host }: Props) {
     return () => stop.abort();
   }, [host]);
 
+  const list = useRef<HTMLUListElement>(null);
+  const open = offers.length > 0;
+  useEffect(() => {
+    if (open) list.current?.scrollIntoView({ block: "nearest" });
+  }, [open]);
+
   const place = control?.isConnected ? control.closest("[data-name]")?.querySelector(".node-extra") : null;
   if (!place || !control) return null;
   const isWritten = /\{[{%]/.test(text);
   return createPortal(
     <div className="template-help">
-      {offers.length > 0 && (
-        <ul className="template-offers" aria-label="Fields of the input">
+      {open && (
+        <ul ref={list} className="template-offers" aria-label="Fields of the input">
           {offers.map((offer, index) => (
             <li key={offer.path} data-chosen={index === Math.min(chosen, offers.length - 1) || undefined}>
               <button type="button" tabIndex={-1} onMouseDown={(event) => event.preventDefault()} onClick={() => writePath(control, offer.path)}>

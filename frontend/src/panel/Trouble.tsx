@@ -9,6 +9,7 @@ import { placeOf } from "../document/problems";
 import { useDocument } from "../document/store";
 import { useView } from "../view";
 import { JsonView } from "./JsonView";
+import { nameOf } from "./nodeName";
 import { fieldOf } from "./RunError";
 
 const TITLES: Readonly<Record<string, string>> = {
@@ -20,6 +21,7 @@ const TITLES: Readonly<Record<string, string>> = {
   unreachable: "The server is away",
   upstream_failed: "A node before it failed",
   conflict: "It cannot be run like this",
+  internal: "The server failed",
 };
 
 export function Trouble({ failure }: { failure: Failure }) {
@@ -32,14 +34,14 @@ export function Trouble({ failure }: { failure: Failure }) {
       {!(details?.length && code === "invalid_workflow") && <p className="trouble-message">{message}</p>}
       {field && (
         <button type="button" className="link" onClick={() => showField(field.field)}>
-          Go to the field {field.field}
+          Go to the field {labelOf(field.field)}
         </button>
       )}
       {details?.length > 0 && <Details details={details} />}
       {code === "upstream_failed" &&
         nodes?.map((id) => (
           <button key={id} type="button" className="link" onClick={() => useView.getState().focusNode(id, "output")}>
-            Show node {id}
+            Show {nameOf(id)}
           </button>
         ))}
       {node?.trace && <Trace text={node.trace} />}
@@ -81,6 +83,12 @@ function Details({ details }: { details: Failure["details"] }) {
 function goTo(node: string, field: string | undefined): void {
   useView.getState().focusNode(node, "settings");
   if (field) showField(field);
+}
+
+/** What a field is called in the form, where that is on the page. */
+function labelOf(name: string): string {
+  const row = document.querySelector(`.node-host [data-name="${CSS.escape(name)}"]`);
+  return row?.querySelector(".node-label, .node-tick")?.textContent?.trim() || name;
 }
 
 /** Show a field of the settings, and put the cursor into it. */

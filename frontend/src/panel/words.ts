@@ -3,6 +3,7 @@
 import { ago, time, words } from "@shared/format.js";
 
 import type { Freshness, Given, Origin, Standing, Used } from "../bench/types";
+import { nameOf } from "./nodeName";
 
 export const FRESHNESS: Readonly<Record<Freshness, string>> = {
   fresh: "Fresh",
@@ -44,5 +45,5 @@ export function aboutGiven({ origin, of }: Given): string {
 export function aboutUsed({ node_id, origin, freshness, port }: Used): string {
   if (node_id === null) return origin === "run" ? "an input that was sent" : originOf(origin);
   const way = port && port !== "default" ? ` by ${port}` : "";
-  return `node ${node_id}${way}${freshness === "fresh" ? "" : ` (${FRESHNESS[freshness].toLowerCase()})`}`;
+  return `${nameOf(node_id)}${way}${freshness === "fresh" ? "" : ` (${FRESHNESS[freshness].toLowerCase()})`}`;
 }

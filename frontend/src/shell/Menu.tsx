@@ -17,7 +17,7 @@ interface Entry {
 
 const entries = (stored: boolean): Entry[] => [
   ...(stored ? [{ label: "Versions", icon: "history", act: () => useView.getState().openSheet("versions") }] : []),
-  { label: "Export as JSON", icon: "download", act: exportFile },
+  { label: "Export as JSON", icon: "download", act: () => void exportFile() },
   ...(page.may.edit
     ? [
         { label: "Import JSON …", icon: "upload", act: chooseFile },

@@ -17,7 +17,8 @@ export function Modal({ title, className = "", onClose, children }: Props) {
   useEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
-    shown?.querySelector<HTMLElement>("input, select, [autofocus]")?.focus();
+    const first = shown?.querySelector<HTMLElement>("[data-first]") ?? shown?.querySelector<HTMLElement>("input, select, [autofocus]");
+    first?.focus();
     return () => shown?.close();
   }, []);
   return (

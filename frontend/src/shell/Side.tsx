@@ -5,7 +5,7 @@ import { useEffect, useRef, useState, type KeyboardEvent, type PointerEvent } fr
 import { Icon } from "../canvas/Icon";
 import { Panel } from "../panel/Panel";
 import { Versions } from "../versions/Versions";
-import { useView, type Sheet } from "../view";
+import { isNarrow, useView, type Sheet } from "../view";
 
 const KEY = "studio-side-width";
 const [LEAST, MOST, USUAL] = [300, 900, 400];
@@ -55,14 +55,12 @@ export function Side() {
   );
 }
 
-const narrow = matchMedia("(max-width: 859px)");
-
 /** A sheet takes the focus when it opens, and gives it back when it closes. */
 function useFocusInSheet(sheet: Sheet) {
   const root = useRef<HTMLElement>(null);
   const before = useRef<Element | null>(null);
   useEffect(() => {
-    if (!sheet || !narrow.matches) return;
+    if (!sheet || !isNarrow()) return;
     before.current = document.activeElement;
     root.current?.focus();
     return () => {

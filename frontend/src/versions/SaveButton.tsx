@@ -45,7 +45,7 @@ export function SaveButton() {
 function VersionsButton({ version, dirty }: { version: number | null; dirty: boolean }) {
   const open = useView((view) => view.sheet === "versions");
   const { openSheet, closeSheet } = useView.getState();
-  if (version === null) return <span className="muted">not saved yet</span>;
+  if (version === null) return null;
   return (
     <button
       type="button"

@@ -6,7 +6,7 @@ import { announce, notify } from "@shared/dom.js";
 import { time } from "@shared/format.js";
 
 import { ApiError } from "../api/client";
-import { useDocument } from "../document/store";
+import { useDirty, useDocument } from "../document/store";
 import { start } from "../live/control";
 import { denied, useRights } from "../live/rights";
 import { useLive } from "../live/store";
@@ -23,6 +23,7 @@ export function Versions() {
   return (
     <section className="versions" aria-labelledby="versions-title">
       <h2 id="versions-title">Versions</h2>
+      <p className="muted">Open one to see what has changed since, to restore or to start it.</p>
       {problem && <p className="problem">{problem}</p>}
       <ol>
         {rows.map((row) => (
@@ -66,6 +67,7 @@ interface RowProps {
 function Row({ row, open, choose }: RowProps) {
   const { version, created_at, created_by } = row;
   const base = useDocument((state) => state.base.version === version);
+  const dirty = useDirty();
   const runs = useLive((state) => state.status?.version === version);
   return (
     <li>
@@ -76,7 +78,7 @@ function Row({ row, open, choose }: RowProps) {
         onClick={() => choose(open ? null : version)}
       >
         <strong>Version {version}</strong>
-        {base && <span className="chip">on the canvas</span>}
+        {base && <span className="chip">{dirty ? "on the canvas, changed" : "on the canvas"}</span>}
         {runs && <span className="chip production">in production</span>}
         <small className="muted">
           {time(created_at)} · {created_by ?? "the system"}

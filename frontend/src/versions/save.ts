@@ -8,6 +8,7 @@ import { equal } from "../document/equal";
 import { isDirty, useDocument } from "../document/store";
 import type { WorkflowDocument } from "../document/types";
 import { denied, useRights } from "../live/rights";
+import { formSettled } from "../panel/formSettled";
 import { createWorkflow, readNewest, saveVersion, type Version } from "./api";
 import { noteVersion } from "./newest";
 
@@ -23,11 +24,12 @@ export const useSaving = create<Saving>(() => ({ busy: false, problem: "", their
 
 /** Save what is being edited as a new version; whether that was done, or was not needed. */
 export async function save(): Promise<boolean> {
-  const { workflowId, document, base } = useDocument.getState();
   if (useSaving.getState().busy || !useRights.getState().edit) return false;
-  if (workflowId && !isDirty()) return true;
   useSaving.setState({ busy: true, problem: "" });
+  await formSettled();
+  const { workflowId, document, base } = useDocument.getState();
   try {
+    if (workflowId && !isDirty()) return true;
     await (workflowId ? saveNext(workflowId, document, base.version) : saveFirst(document));
     return true;
   } catch (error) {

@@ -25,6 +25,9 @@ OUTPUT_LIMIT = 6 * 1024 * 1024
 
 H = TypeVar("H", "CachedOutput", "GivenInput")
 
+PARTS = ("run", "given", "output", "input")
+"""What is kept of a node: the two heads, and what they are of."""
+
 
 class Origin(enum.StrEnum):
     """Where an output or a given input comes from. All but RUN count as pinned."""
@@ -97,7 +100,7 @@ class BenchCache:
     def __init__(self, store: CacheStore, workflow: str, session: str, ttl: float) -> None:
         self.store = store
         self._prefix = f"bench:{quote(workflow, safe='')}:{quote(session, safe='')}:"
-        self._ttl = ttl
+        self.ttl = ttl
 
     def key(self, node_id: str, part: str) -> str:
         return f"{self._prefix}{quote(node_id, safe='')}:{part}"
@@ -124,19 +127,19 @@ class BenchCache:
         """Keep an output with its head; later ones take their place."""
         head = payload("state", node_id, _fields(entry))
         await self.store.set_many(
-            {self.key(node_id, "run"): head, self.key(node_id, "output"): body}, self._ttl
+            {self.key(node_id, "run"): head, self.key(node_id, "output"): body}, self.ttl
         )
 
     async def give(self, node_id: str, given: GivenInput, body: bytes) -> None:
         """Keep a given input with its head."""
         head = encode(_fields(given))
         await self.store.set_many(
-            {self.key(node_id, "given"): head, self.key(node_id, "input"): body}, self._ttl
+            {self.key(node_id, "given"): head, self.key(node_id, "input"): body}, self.ttl
         )
 
     async def forget(self, node_id: str) -> None:
         """Remove what is remembered of a node: output, cursor, given input."""
-        for part in ("run", "given", "output", "input"):
+        for part in PARTS:
             await self.store.delete(self.key(node_id, part))
 
 
@@ -168,4 +171,7 @@ def _fields(head: CachedOutput | GivenInput) -> dict[str, Json]:
 
 
 def _head(kind: type[H], body: bytes) -> H:
-    return kind(**decode_own(body))
+    try:
+        return kind(**decode_own(body))
+    except TypeError:  # somebody else has written there
+        raise InvalidPayload("the bench's cache holds what it has not made") from None

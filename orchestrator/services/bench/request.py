@@ -69,6 +69,11 @@ class Bench:
         )
 
 
+def unsaved_name(name: Json) -> str:
+    """Return under which outputs of a workflow are kept that is not stored."""
+    return f"unsaved:{slugify(name)}"
+
+
 def session_of(actor: Actor) -> str:
     """Return the session that an actor has unless one is named."""
     return f"user-{actor.id}"
@@ -100,7 +105,7 @@ def open_bench(
         flow = flows.unsaved(workflow)
     return Bench(
         actor=actor,
-        name=workflow_id or f"unsaved:{slugify(flow.flow.spec.name)}",
+        name=workflow_id or unsaved_name(flow.flow.spec.name),
         workflow_id=workflow_id,
         flow=flow,
         session=session or session_of(actor),

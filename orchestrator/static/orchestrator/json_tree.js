@@ -2,6 +2,7 @@
 
 import { announce, el } from "./dom.js";
 import { count } from "./format.js";
+import { icon } from "./icons.js";
 import { kind } from "./json_exact.js";
 
 const AT_ONCE = 100;
@@ -85,7 +86,7 @@ function step(path, key, list) {
 }
 
 function copier(path) {
-  const button = el("button", { type: "button", class: "copy", title: `Copy ${path}`, "aria-label": `Copy the path ${path}` }, "⧉");
+  const button = el("button", { type: "button", class: "copy", title: `Copy ${path}`, "aria-label": `Copy the path ${path}` }, icon("copy"));
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(path);
     announce(`Copied ${path}`);

@@ -122,7 +122,7 @@ function replace(id, items) {
 }
 
 function nodeLink(node) {
-  return el("a", { href: `${address("studio", workflow)}?${new URLSearchParams({ node })}` }, `Node ${node}`);
+  return el("a", { href: `${address("studio", workflow)}?${new URLSearchParams({ node, tab: "input" })}` }, `Node ${node}`);
 }
 
 // Looking into it
