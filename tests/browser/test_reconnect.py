@@ -155,7 +155,7 @@ def test_who_logs_out_elsewhere_is_told_and_comes_back_to_the_page(
         button(page, "Log in").click()
         expect(page).to_have_url(f"{deployment.url}/queues/")
         expect(banner).to_be_hidden()
-    assert deployment.status(workflow)["status"] == "running"
+    assert deployment.status(workflow)["desired"] == "running"
 
 
 def test_two_people_see_the_same(page, browser, deployment, expect, running, make_user):

@@ -56,7 +56,7 @@ def make(deployment, graph):
 def run(deployment, graph, state, **options):
     body = {"graph_id": make(deployment, graph), "initial_state": state, "wait": False, **options}
     answer = deployment.client.post("/graph/run", json=body)
-    assert answer.status_code == 202, answer.text
+    assert answer.is_success, answer.text
     return answer.json()["run_id"]
 
 

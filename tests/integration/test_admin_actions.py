@@ -100,7 +100,8 @@ def test_many_rows_are_told_in_one_message(staff, make_run):
 def test_a_version_is_started(staff, hello_loops):
     workflows.create(SYSTEM, hello_loops)
     version = WorkflowVersion.objects.get()
-    assert ask(staff, WorkflowVersion, "start", version) == {"1: hello-loops v1: starting"}
+    wanted = {f"{version.pk}: hello-loops v1: starting"}
+    assert ask(staff, WorkflowVersion, "start", version) == wanted
     assert Workflow.objects.get().active_version == version
 
 

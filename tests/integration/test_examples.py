@@ -37,7 +37,7 @@ def test_an_example_loads_and_is_drawn_from_left_to_right(path):
     places = {node["id"]: node["position"] for node in flow.spec.raw["nodes"]}
     assert len({(place["x"], place["y"]) for place in places.values()}) == len(places)
     for edge in flow.spec.edges:
-        assert places[edge.target]["x"] - places[edge.source]["x"] == 260
+        assert places[edge.target]["x"] - places[edge.source]["x"] == 320
 
 
 @pytest.mark.django_db

@@ -199,7 +199,7 @@ async def test_what_is_read_for_all_is_told_only_to_who_may_see_it(connect, make
     for socket in (watching, removed):
         await socket.receive()
     # As after the next look at the credential, which one of them has not passed.
-    consumer = next(c for c in gc.get_objects() if isinstance(c, consumers.WorkflowConsumer))
+    consumer = next(c for c in gc.get_objects() if type(c) is consumers.WorkflowConsumer)
     consumer._actor = Actor(id=consumer._actor.id, name="nobody")
     for socket in (watching, removed):
         await socket.send({"type": "request_state"})
