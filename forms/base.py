@@ -14,6 +14,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from forms.binding import Bound, bind_form, check_type, empty_value, find_templates, invalid
 from forms.cascades import CascadingForm, is_absent
 from forms.choices import saved_values
+from forms.fields import CredentialField
 from forms.templating import parse_template
 from forms.values import to_json
 from orchestrator.exceptions import TemplateInvalid
@@ -93,10 +94,21 @@ class BaseForm(CascadingForm):
         """
         with saved_values():
             form = cls(raw)
-        form.advanced = advanced
-        if form.errors:
-            raise invalid(form.errors)
+            form.advanced = advanced
+            if form.errors:
+                raise invalid(form.errors)
         return bind_form(form)
+
+    @classmethod
+    def credential_names(cls, raw: Mapping[str, Any]) -> dict[str, str]:
+        """Return the names of credentials in these settings, by the fields that are shown."""
+        names = [n for n, field in cls.base_fields.items() if isinstance(field, CredentialField)]
+        given = {name: raw[name] for name in names if isinstance(raw.get(name), str) and raw[name]}
+        if not given:
+            return {}
+        with saved_values():
+            form = cls(raw)
+        return {name: value for name, value in given.items() if form.is_visible(name)}
 
     def compares_fields(self) -> bool:
         """Whether the class has a `clean` of its own."""

@@ -14,6 +14,7 @@ from croniter import CroniterError, croniter
 from django import forms
 from django.core.exceptions import ValidationError
 
+from forms.choices import are_saved_values
 from orchestrator.exceptions import InvalidPayload
 from storage.codec import check, decode
 
@@ -46,21 +47,43 @@ class CodeField(LiteralField):
 class CredentialField(forms.ChoiceField):  # type: ignore[misc]
     """The name of a credential, never its secret, and never a template.
 
-    names: gives the names there are; whoever keeps credentials puts it here.
+    known: gives the kind of each credential by its name; whoever keeps credentials puts it here.
+
+    Args:
+        kinds: those that the node can use; none for every kind.
     """
 
     template = False
     kind = "credential"
-    names: ClassVar[Callable[[], Iterable[str]]] = staticmethod(tuple)
+    known: ClassVar[Callable[[], Mapping[str, str]]] = staticmethod(dict)
     default_error_messages: ClassVar[dict[str, str]] = {
-        "invalid_choice": "There is no credential of this name."
+        "invalid_choice": "There is no credential of this name.",
+        "invalid_kind": "This credential is of the kind %(kind)s; use one of %(kinds)s.",
     }
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=self._known, **kwargs)
+    def __init__(self, *, kinds: Iterable[str] = (), **kwargs: Any) -> None:
+        self.kinds = tuple(kinds)
+        super().__init__(choices=self._fitting, **kwargs)
 
-    def _known(self) -> list[tuple[str, str]]:
-        return [(name, name) for name in type(self).names()]
+    def validate(self, value: str) -> None:
+        """Compare with what there is; whoever runs a node has the credentials of its order only."""
+        forms.Field.validate(self, value)
+        if not value or are_saved_values():
+            return
+        kind = type(self).known().get(value)
+        if kind is None:
+            raise ValidationError(self.error_messages["invalid_choice"], code="invalid_choice")
+        if self.kinds and kind not in self.kinds:
+            raise ValidationError(
+                self.error_messages["invalid_kind"],
+                code="invalid_kind",
+                params={"kind": kind, "kinds": ", ".join(self.kinds)},
+            )
+
+    def _fitting(self) -> list[tuple[str, str]]:
+        nothing = [] if self.required else [("", "None")]
+        known = type(self).known().items()
+        return nothing + [(n, n) for n, kind in known if not self.kinds or kind in self.kinds]
 
 
 class ValueField(forms.Field):  # type: ignore[misc]

@@ -141,7 +141,8 @@ def _enumeration(field: forms.Field) -> dict[str, Any]:
 
 def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
     if "enum" in schema:
-        return {**schema, "enum": [*dict.fromkeys((*schema["enum"], "", None))]}
+        nullable = {"type": [schema["type"], "null"]} if "type" in schema else {}
+        return {**schema, **nullable, "enum": [*dict.fromkeys((*schema["enum"], "", None))]}
     if schema.keys() <= {"type", "maxLength"} and schema["type"] in ("boolean", "string"):
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [*schema.get("anyOf", [schema]), {"enum": ["", None]}]}

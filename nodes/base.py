@@ -15,7 +15,8 @@ from nodes.contract import (
     PoolType,
     chosen_port,
 )
-from orchestrator.exceptions import NodeFailed, Problem
+from orchestrator.exceptions import CredentialsClosed, NodeFailed, Problem
+from orchestrator.security.credentials import Credential, Credentials
 
 if TYPE_CHECKING:
     from forms.base import BaseForm
@@ -53,11 +54,17 @@ class BaseNode:
     """Whether the node stages effects, which it applies itself in commit order."""
     flush_after: float | None = None
     """Seconds after which `flush` is called when items are held back; None for never."""
+    repeats: ClassVar[str | None] = None
+    """The port of what the node gives round by round; see `RoundsContext`."""
+    flushes_many: ClassVar[bool] = False
+    """Whether `flush` is called again as long as it emits something."""
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         self.state: Json = None
         self.templated = False
+        self.credentials = Credentials()
+        """Those that came with the order to run this node."""
         self._values: Mapping[str, Json] = {}
         self._render: Callable[[dict[str, Json]], Mapping[str, Json]] | None = None
 
@@ -82,6 +89,26 @@ class BaseNode:
     def ports(self) -> tuple[str, ...]:
         """The output ports this node has with its settings; a switch makes them from its form."""
         return self.output_ports
+
+    def credential_names(self) -> dict[str, str]:
+        """Return the names of the credentials that the settings use, by field."""
+        form_class = self.load_form()
+        return {} if form_class is None else form_class.credential_names(self.config.form)
+
+    async def credential(self, field: str) -> Credential:
+        """Return the credential that a field names. Keep it in local variables: what it holds may
+        stand in no output, no state and no error.
+
+        Raises:
+            NodeFailed: the field names none, or it cannot be opened here.
+        """
+        name = self.values[field]
+        if not name:
+            raise NodeFailed(f"{field} names no credential", error_type="CredentialMissing")
+        try:
+            return self.credentials.open(str(name))
+        except CredentialsClosed as error:
+            raise NodeFailed(error.message, error_type="CredentialMissing") from None
 
     def writes_path(self) -> str | None:
         """Return the file the node writes, so that two nodes are not given the same one."""

@@ -16,6 +16,8 @@ Json = Any
 """A value of JSON types only: dict with str keys, list, str, int, float, bool, None."""
 
 DEFAULT_PORT = "default"
+REPLY = "reply"
+"""The metadata of an item under which its answer is waited for."""
 chosen_port: ContextVar[str | None] = ContextVar("chosen_port", default=None)
 """The output port that a conditional node chose for the item in hand, in this task."""
 
@@ -132,6 +134,10 @@ class NodeContext(Protocol):
     def idempotency_key(self) -> str:
         """Stable over retries and redeliveries of this item at this node."""
 
+    @property
+    def completing(self) -> bool:
+        """Whether `flush` is called because nothing more comes in this activation."""
+
     def emit(self, queue: str, item: NodeOutput) -> None:
         """Stage an item for a queue; it is handed over when the iteration is committed."""
 
@@ -140,6 +146,45 @@ class NodeContext(Protocol):
 
     def new_item(self, data: dict[str, Json]) -> NodeOutput:
         """Make an item of this loop's own, for what a node emits in `flush`."""
+
+
+class Round(Protocol):
+    """A round that has ended. kept: what the node wanted to know. returned: what came back."""
+
+    @property
+    def kept(self) -> Any: ...
+    @property
+    def returned(self) -> list[NodeOutput]: ...
+
+
+class RoundsContext(NodeContext, Protocol):
+    """What a node with `repeats` may use, beside the above."""
+
+    def run_again(self, kept: object) -> None:
+        """Have the node run again for this item, when all that it gives now has gone its way."""
+
+    def take_round(self) -> Round | None:
+        """Return the round that has ended, once; None when the item is a new one."""
+
+
+class CallsContext(NodeContext, Protocol):
+    """What a node that calls another workflow may use, beside the above."""
+
+    async def call(
+        self, workflow: str, queue: str, item: NodeOutput, *, max_length: int, wait: float | None
+    ) -> dict[str, Json] | None:
+        """Put an item into a queue of another workflow, once for the item that the node works on.
+
+        It is there at once, and not only when the iteration is committed. On the bench it is only
+        shown, as what is emitted.
+
+        Args:
+            max_length: wait for room while the queue holds as many.
+            wait: wait so many seconds for what an http-response answers, and return that.
+
+        Raises:
+            NodeFailed: the workflow is this one, or it has not answered.
+        """
 
 
 class GroupContext(NodeContext, Protocol):
@@ -211,6 +256,10 @@ class Node(Protocol):
     state: Json
     templated: bool
     flush_after: float | None
+    repeats: ClassVar[str | None]
+    """The port of what a node gives round by round, see `RoundsContext`."""
+    flushes_many: ClassVar[bool]
+    """Whether `flush` is called again as long as it emits something."""
 
     def ports(self) -> tuple[str, ...]: ...
     def validate(self) -> list[Problem]: ...

@@ -6,8 +6,8 @@ JSON of an allowed size, and the input is not changed in place.
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from nodes.base import BaseNode
@@ -21,6 +21,7 @@ from nodes.contract import (
 )
 from nodes.tools import ToolRegistry
 from orchestrator.exceptions import WorkflowInvalid
+from orchestrator.security.credentials import Credential
 from storage.codec import decode, encode
 
 MAX_STATE = 64 * 1024
@@ -33,6 +34,7 @@ class RecordingContext:
         self.tools = tools or ToolRegistry()
         self.mode = mode
         self.idempotency_key = "key"
+        self.completing = False
         self.emitted: list[tuple[str, NodeOutput]] = []
         self.staged: list[Json] = []
 
@@ -93,10 +95,33 @@ class Driver:
             found.append(output.data)
         return found
 
-    async def flush(self) -> dict[str, Json] | None:
-        """Flush the node and return the data of what it emits, or None."""
+    async def flush(self, *, completing: bool = False) -> dict[str, Json] | None:
+        """Flush the node and return the data of what it emits, or None.
+
+        Args:
+            completing: because nothing more comes, and not because it is time.
+        """
+        self.context.completing = completing
         output = await self.node.flush(self.context)
+        encode(self.node.state, MAX_STATE)
         return None if output is None else output.data
+
+
+@contextmanager
+def _known(credentials: Mapping[str, Credential]) -> Iterator[None]:
+    """Let forms know of these credentials and no others, as long as there are any."""
+    if not credentials:
+        yield
+        return
+    from forms.fields import CredentialField
+
+    before = CredentialField.known
+    kinds = {name: credential.kind for name, credential in credentials.items()}
+    CredentialField.known = staticmethod(lambda: kinds)
+    try:
+        yield
+    finally:
+        CredentialField.known = staticmethod(before)
 
 
 @asynccontextmanager
@@ -107,10 +132,12 @@ async def driven(
     state: Json = None,
     context: RecordingContext | None = None,
     options: NodeOptions | None = None,
+    credentials: Mapping[str, Credential] | None = None,
 ) -> AsyncIterator[Driver]:
     """Make a node, check its settings, set it up, and clean it up at the end.
 
-    `state` is what a former life of the node committed.
+    `state` is what a former life of the node committed; `credentials` are those that there are, by
+    name.
 
     Raises:
         WorkflowInvalid: with the problems of the settings.
@@ -119,7 +146,11 @@ async def driven(
         id="1", type=node_class.identifier, form=form or {}, options=options or NodeOptions()
     )
     node = node_class(config)
-    if problems := node.validate():
+    for name, credential in (credentials or {}).items():
+        node.credentials.add(name, credential)
+    with _known(credentials or {}):
+        problems = node.validate()
+    if problems:
         text = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
         raise WorkflowInvalid(text, problems=tuple(problems))
     node.state = decode(encode(state))

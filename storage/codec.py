@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from orchestrator.exceptions import InvalidPayload, PayloadTooLarge
+from orchestrator.security.secret_values import found_in, scrub_value
 
 MAX_DEPTH = 64
 MAX_BYTES = 256 * 1024
@@ -26,7 +27,7 @@ _OPTIONS = (
 
 
 def encode(value: Any, limit: int = MAX_BYTES) -> bytes:
-    """Return the value as strict JSON.
+    """Return the value as strict JSON, without the secrets that this process has in the clear.
 
     Raises:
         InvalidPayload: it is not strict JSON.
@@ -42,6 +43,8 @@ def encode(value: Any, limit: int = MAX_BYTES) -> bytes:
         check(value)
     elif b"null" in body and orjson.loads(body) != value:
         check(value)  # a number that is not finite becomes null, and so does not come back
+    if found_in(body):
+        return orjson.dumps(scrub_value(orjson.loads(body)), option=_OPTIONS)
     return body
 
 

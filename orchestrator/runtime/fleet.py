@@ -14,7 +14,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from orchestrator.events import WorkflowCompleted, WorkflowFailed
 from orchestrator.exceptions import NotFound, OrchestratorError, StoreUnavailable
 from orchestrator.models import LoopSlot, Workflow
-from orchestrator.runtime import leases, restores
+from orchestrator.runtime import credentials, leases, restores, run_as
 from orchestrator.runtime.guard import guarded
 from orchestrator.runtime.held import LOST, Held, patience
 from orchestrator.runtime.hosts import HostProcess, start_order
@@ -110,6 +110,9 @@ class Fleet:
             loop = plan.loops[slot.loop]
             active = await self._plans.of(slot.workflow, slot.active)
             restore = await sync_to_async(restores.find)(slot, active.loops, self._slack)
+            nodes = [node.node for node in loop.nodes]
+            await sync_to_async(run_as.for_loop)(slot.workflow, slot.version, loop.nodes)
+            sealed = await sync_to_async(credentials.for_loop)(slot.workflow, slot.version, nodes)
             host = await self.placement.host_for(slot.key, loop.pool, isolated=slot.isolated)
         except (OSError, EOFError) as error:
             await self._on_failure(slot, lease, "no_process", str(error))
@@ -120,7 +123,9 @@ class Fleet:
         self._on_take(slot.workflow)
         self._publisher.forget(slot.workflow, slot.name)
         queues = (inbox(loop.id), *([loop.reads] if loop.reads is not None else []))
-        held = self.held[slot.key] = Held(slot, lease, queues, host)
+        held = self.held[slot.key] = Held(
+            slot, lease, queues, host, revisions=credentials.revisions_of(sealed)
+        )
         host.send({"op": "renew", "until": self._until})
         host.send(
             start_order(
@@ -128,6 +133,7 @@ class Fleet:
                 loop,
                 plan.definition,
                 restore,
+                sealed,
                 workflow=slot.workflow,
                 version=slot.version,
                 activation=slot.activation,

@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from orchestrator.security.secret_values import found_in, scrub_value
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["orchestrator.runtime.preload"])
 
@@ -105,5 +107,8 @@ def _begin(
 
 
 def line(message: dict[str, Any]) -> bytes:
-    """Return a message as it goes over the socket."""
-    return orjson.dumps(message) + b"\n"
+    """Return a message as it goes over the socket, without secrets of this process."""
+    body = orjson.dumps(message)
+    if found_in(body):
+        body = orjson.dumps(scrub_value(orjson.loads(body)))
+    return body + b"\n"

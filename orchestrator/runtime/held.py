@@ -1,7 +1,9 @@
 """What a runner runs, and what is wanted of it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from orchestrator.models import Workflow
 from orchestrator.runtime.desires import ENDS
@@ -17,6 +19,7 @@ RESTART = "restart"
 MOVE = "move"
 """Asked of a loop that another runner shall have."""
 
+NONE: Mapping[str, int] = MappingProxyType({})
 _BACK = (RESTART, MOVE)
 
 GRACE = 25.0
@@ -26,7 +29,10 @@ _PATIENCE = {Desired.STOPPED: GRACE, LOST: GRACE, Desired.KILLED: KILL_GRACE}
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """A slot that this runner runs, and in which host. `queues` are what its loop reads."""
+    """A slot that this runner runs, and in which host.
+
+    queues: what its loop reads. revisions: of the credentials that its loop was given, by name.
+    """
 
     slot: Slot
     lease: Lease
@@ -36,6 +42,7 @@ class Held:
     stop_by: float = math.inf
     noted: tuple[str, str] = ("", "")
     progressed: bool = False
+    revisions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def comes_back(self) -> bool:
@@ -60,12 +67,18 @@ def patience(wish: str) -> float:
     return _PATIENCE.get(wish, math.inf)
 
 
-def desired(held: Held, row: Slot | None) -> str:
-    """What is wanted of a loop that runs; one whose row has moved on has to stop."""
+def desired(held: Held, row: Slot | None, revisions: Mapping[str, int] = NONE) -> str:
+    """What is wanted of a loop that runs; one whose row has moved on has to stop.
+
+    Args:
+        revisions: of the credentials that there are.
+    """
     if row is None or not row.mine:
         return LOST
     if row.desired not in ENDS and row.activation != held.slot.activation:
         return Desired.STOPPED
     if row.wanted and row.version != held.slot.version:
+        return RESTART
+    if row.wanted and any(revisions.get(n) != number for n, number in held.revisions.items()):
         return RESTART
     return row.desired

@@ -21,10 +21,12 @@ from orchestrator.conf import orchestrator_settings
 from orchestrator.engine import SlotAssignment
 from orchestrator.exceptions import LeaseLost, OrchestratorError
 from orchestrator.execution.runner import FlowRunner
-from orchestrator.runtime import clock
+from orchestrator.runtime import clock, credentials
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.forked import line
 from orchestrator.runtime.taps import Taps
+from orchestrator.security.output import redact_prints
+from orchestrator.security.secret_values import scrub
 from storage.base import SlotState
 from storage.datastore import DataStore, open_store
 
@@ -69,6 +71,7 @@ class HostedLoop:
                 store.queue,
                 lambda: not self.cut_off and deadline.ahead(),
                 self._restore(),
+                credentials=credentials.opened(self.order["credentials"]),
             )
             for name in self._wishes:
                 self.wish(name)
@@ -81,7 +84,7 @@ class HostedLoop:
             return {"outcome": "failed", "error": error.message}
         except Exception as error:
             logger.exception("loop %s ended", self.key)
-            return {"outcome": "failed", "error": f"{type(error).__name__}: {error}"}
+            return {"outcome": "failed", "error": scrub(f"{type(error).__name__}: {error}")}
         finally:
             await store.close()
 
@@ -300,6 +303,7 @@ def spare_garbage_collection() -> None:
 def main(connection: socket.socket) -> None:
     """Run a host until its supervisor is gone; the entry point of the child."""
     spare_garbage_collection()
+    redact_prints()
 
     async def serve() -> None:
         await Host(connection).run()

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -119,12 +120,14 @@ def start_order(
     loop_to_run: Loop,
     definition: Any,
     restore: dict[str, Any] | None = None,
+    credentials: Mapping[str, Any] = MappingProxyType({}),
     **assignment: Any,
 ) -> dict[str, Any]:
     """Return the order to run a loop of a definition; the assignment is a SlotAssignment's.
 
     Args:
         restore: what to begin with if Redis knows nothing of the slot, see `restores.find`.
+        credentials: what its nodes may open, sealed, see `credentials.sealed`.
     """
     return {
         "op": "start",
@@ -133,4 +136,5 @@ def start_order(
         "definition": definition,
         "assignment": assignment,
         "restore": restore,
+        "credentials": dict(credentials),
     }

@@ -12,9 +12,10 @@ import enum
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -79,6 +80,7 @@ class LocalRun:
         workflow: the id below which the store keeps its queues and states.
         block_limit: seconds for which a loop may block a process of its own.
         dead_letters: file to which items that failed for good are appended, as JSON lines.
+        credentials: what the nodes may open, sealed.
         watch: called with this run some times a second, and once at the end.
     """
 
@@ -90,6 +92,7 @@ class LocalRun:
         *,
         dead_letters: Path,
         block_limit: float,
+        credentials: Mapping[str, Any] = MappingProxyType({}),
         watch: Callable[["LocalRun"], None] = lambda run: None,
     ) -> None:
         self.workflow = workflow
@@ -103,6 +106,7 @@ class LocalRun:
         ]
         self._by_name = {slot.name: slot for slot in self.slots}
         self._definition = flow.spec.raw
+        self._credentials = credentials
         self._store = store
         self._watch = watch
         self._placement = Placement(self._on_message, self._on_death, block_limit)
@@ -177,6 +181,7 @@ class LocalRun:
                 slot.name,
                 slot.loop,
                 self._definition,
+                credentials=self._credentials,
                 workflow=self.workflow,
                 version=1,
                 activation=1,

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.models import Workflow
-from orchestrator.runtime import endings, leases
+from orchestrator.runtime import credentials, endings, leases
 from orchestrator.runtime.drains import Drains
 from orchestrator.runtime.fleet import Fleet
 from orchestrator.runtime.held import MOVE, desired
@@ -56,8 +56,10 @@ class Reconciler:
         await self._note_states()
         found = await self._drains.resolve(await sync_to_async(leases.slots)(self._id))
         rows = {slot.key: slot for slot in found}
+        used = {name for held in fleet.held.values() for name in held.revisions}
+        revisions = await sync_to_async(credentials.revisions)(used) if used else {}
         for key, held in fleet.held.items():
-            fleet.ask(held, desired(held, rows.get(key)))
+            fleet.ask(held, desired(held, rows.get(key), revisions))
         await self._take_share([slot for slot in found if slot.wanted])
         for slot in found:
             if slot.key not in fleet.held:
@@ -65,8 +67,7 @@ class Reconciler:
         for workflow in await sync_to_async(endings.ending)():
             await sync_to_async(endings.conclude)(workflow)
         known = [*found, *(held.slot for held in fleet.held.values())]
-        used = {(s.workflow, number) for s in known for number in (s.version, s.active)}
-        self._plans.keep(used)
+        self._plans.keep({(s.workflow, number) for s in known for number in (s.version, s.active)})
 
     async def _take_share(self, wanted: Collection[Slot]) -> None:
         await self._look_around()

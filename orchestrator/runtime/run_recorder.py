@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.exceptions import OrchestratorError, StoreUnavailable
 from orchestrator.execution.checkpoints import Snapshot, encode
 from orchestrator.execution.runs import RunResult
 from orchestrator.runtime.run_feed import publish_step
+from orchestrator.security.secret_values import scrub_value
 from storage.base import Feed
 from storage.runs import RunRecord, RunStore, StepRecord
 
@@ -81,7 +83,8 @@ class RunRecorder:
 
     async def step(self, record: StepRecord) -> None:
         """Take note of a step."""
-        self._steps.append(record)
+        changes, error = scrub_value((record.changes, record.error))
+        self._steps.append(replace(record, changes=changes, error=error))
         self._taken = max(self._taken, record.number)
         self._news.set()
         if len(self._steps) >= BATCH:
@@ -120,6 +123,7 @@ class RunRecorder:
             steps, self._steps = self._steps, []
             if steps and state is None:
                 state = self._live()
+            state = scrub_value(state)
             try:
                 written = await self._patiently(
                     state=state, steps=steps, taken=self._taken, checkpoint=checkpoint

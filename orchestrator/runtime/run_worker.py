@@ -13,6 +13,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from forms.choices import saved_values
+from orchestrator.engine import hand_over
 from orchestrator.exceptions import (
     Busy,
     Conflict,
@@ -27,11 +29,13 @@ from orchestrator.exceptions import (
 from orchestrator.execution.context import ExecutionContext
 from orchestrator.execution.run_stores import provide_stores
 from orchestrator.execution.runs import Run, RunLimits, RunResult, RunStatus
+from orchestrator.runtime import credentials, run_as
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.run_control import check_graph, start_of
 from orchestrator.runtime.run_feed import publish_status
 from orchestrator.runtime.run_graphs import LoadedGraph, load_graph
 from orchestrator.runtime.run_recorder import RunRecorder
+from orchestrator.security.secret_values import scrub, scrub_value
 from storage.base import Channel, Feed
 from storage.datastore import open_store
 from storage.runs import STALE_AFTER, GraphStore, RunRecord, RunStore
@@ -163,10 +167,20 @@ async def _load(run: RunRecord, graphs: GraphStore) -> LoadedGraph:
     """
     await check_graph(graphs, run)
     graph = await graphs.get(run.graph_id)
-    loaded = await sync_to_async(load_graph)(graph.definition)
+    loaded = await sync_to_async(_load_saved)(graph.definition)
     if loaded.digest != run.digest:
         raise Conflict(f"here graph {graph.id} is another than where run {run.id} began")
+    nodes = [node.node for node in loaded.flow.graph.nodes.values()]
+    await sync_to_async(run_as.for_graph)(graph.id, loaded.flow.graph.nodes.values())
+    if names := credentials.used_by(nodes):
+        order = await sync_to_async(credentials.for_graph)(graph.id, names)
+        hand_over(credentials.opened(order), nodes)
     return loaded
+
+
+def _load_saved(definition: Any) -> LoadedGraph:
+    with saved_values():  # a choice whose source is away was checked when the graph was made
+        return load_graph(definition)
 
 
 async def _walk(
@@ -220,13 +234,13 @@ async def _end(run: RunRecord, runs: RunStore, result: RunResult, feed: Feed | N
         expect={"running"},
         token=run.token,
         status=str(result.status),
-        state=result.state,
+        state=scrub_value(result.state),
         steps=result.steps,
-        message=result.message,
-        error=error,
+        message=scrub(result.message),
+        error=scrub_value(error),
     )
     if feed is not None:
-        await publish_status(feed, run.id, ended.status, error=error, message=ended.message)
+        await publish_status(feed, run.id, ended.status, error=ended.error, message=ended.message)
     return ended
 
 

@@ -1,7 +1,7 @@
 """Redaction: taking secrets out of what people are shown.
 
 A value is a secret by the name of its key, wherever in the data that is. What stands in a text,
-such as a URL, is not looked into.
+such as a URL, is not looked into, but for the secrets that `secret_values` knows.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-REDACTED = "[redacted]"
+from orchestrator.security.secret_values import REDACTED, scrub
 
 _SECRETS = re.compile(
     "accesskey|apikey|authorization|cookie|credential|passphrase|passwd|password|privatekey|pwd"
@@ -62,6 +62,9 @@ def redact(value: Any, room: float = math.inf) -> Redaction:
         for key, inner in rest:
             if is_secret(key):
                 found, inner = True, REDACTED
+            elif isinstance(inner, str):
+                clean = scrub(inner)
+                found, inner = found or clean is not inner, clean
             shown, inside = _opened(inner, room)
             room -= _AROUND_VALUE + _length(key) + _length(inner)
             _put(copy, key, shown)

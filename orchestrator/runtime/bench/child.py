@@ -23,6 +23,7 @@ from orchestrator.runtime import descendants
 from orchestrator.runtime.bench import errors, requests
 from orchestrator.runtime.bench.traces import Traces
 from orchestrator.runtime.forked import line
+from orchestrator.security.output import redact_prints
 
 ANSWER_LIMIT = 8 * 1024 * 1024
 MAX_TASKS = 256
@@ -40,6 +41,7 @@ def serve(connection: socket.socket, keeper: int, memory: int) -> None:
         memory: bytes that this process may take, and each that it starts.
     """
     _limit(memory)
+    redact_prints()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
     lines = connection.makefile("rb")
     raw = lines.readline()

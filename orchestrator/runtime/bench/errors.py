@@ -15,6 +15,7 @@ from orchestrator.exceptions import (
     TemplateFailed,
     TemplateInvalid,
 )
+from orchestrator.security.secret_values import scrub
 
 _TEXT_LIMIT = 8_000
 _PLAIN = {
@@ -84,7 +85,7 @@ def _failure(told: dict[str, Any], kind: type[NodeFailed], node_id: str) -> Node
 
 def _text(text: str) -> str:
     """Return the end of a text, without the lone surrogates that JSON cannot hold."""
-    return text[-_TEXT_LIMIT:].encode("utf-8", "backslashreplace").decode()
+    return scrub(text)[-_TEXT_LIMIT:].encode("utf-8", "backslashreplace").decode()
 
 
 def _data(item: Any) -> Any:

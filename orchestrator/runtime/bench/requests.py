@@ -10,6 +10,7 @@ from forms.templating import compile_condition
 from nodes.contract import Json, NodeOutput, PoolType
 from orchestrator.exceptions import NotReached, OrchestratorError
 from orchestrator.execution.workflow_engine import merge
+from orchestrator.runtime import credentials
 from orchestrator.runtime.bench import errors
 from orchestrator.runtime.bench.node import node_config
 from orchestrator.runtime.engine import flow_engine
@@ -46,6 +47,7 @@ async def _execute(request: dict[str, Any]) -> dict[str, Any]:
         request.get("state"),
         workflow=request.get("workflow_id") or "",
         write=bool(request.get("write")),
+        credentials=credentials.opened(request.get("credentials") or {}),
     )
     answer = {
         "output": result.output,

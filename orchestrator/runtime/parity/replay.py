@@ -59,8 +59,12 @@ def in_order(flow: LoadedFlow) -> list[Loop]:
     """Return the loops, each behind those that write its queue.
 
     Raises:
-        Conflict: loops feed each other: they have no end that could be waited for.
+        Conflict: loops feed each other: they have no end that could be waited for; or a node goes
+            rounds, which the bench, where each node runs alone, has not.
     """
+    rounds = [node.id for node in flow.graph.nodes.values() if node.node.repeats is not None]
+    if rounds:
+        raise Conflict(f"nodes that go rounds cannot be replayed: {', '.join(rounds)}")
     graph = flow.analyzer.queue_graph()
     left, found = list(flow.analyzer.loops()), []
     while left:
