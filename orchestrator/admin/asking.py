@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from orchestrator.exceptions import OrchestratorError
-from orchestrator.security.actors import Actor, actor_of
+from orchestrator.security.actors import Actor, actor_of_request
 
 MOST_NAMED = 5
 Change = Callable[[Actor, Any], str]
@@ -21,7 +21,7 @@ def ask_each(
     Rows of which the same is to be told share a message.
     """
     told: dict[tuple[int, str], list[str]] = {}
-    actor = actor_of(request.user)
+    actor = actor_of_request(request)
     for row in rows:
         try:
             answer = (messages.SUCCESS, change(actor, row))

@@ -13,7 +13,7 @@ from orchestrator.admin.columns import json_field
 from orchestrator.admin.read_only import ReadOnlyAdmin
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.models import DeadLetter
-from orchestrator.security.actors import actor_of
+from orchestrator.security.actors import actor_of_request
 from orchestrator.services import dead_letters_bulk
 from orchestrator.services.dead_letters_bulk import BulkChange, Selection
 
@@ -97,11 +97,11 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Discard")
     def discard(self, request: HttpRequest, rows: QuerySet[DeadLetter]) -> None:
-        change = partial(dead_letters_bulk.discard_all, actor_of(request.user))
+        change = partial(dead_letters_bulk.discard_all, actor_of_request(request))
         self._ask(request, rows, "discarded", change)
 
     def _replay(self, request: HttpRequest, rows: QuerySet[DeadLetter], origin: str) -> None:
-        change = partial(dead_letters_bulk.replay_all, actor_of(request.user), origin=origin)
+        change = partial(dead_letters_bulk.replay_all, actor_of_request(request), origin=origin)
         self._ask(request, rows, "being replayed", change)
 
     def _ask(

@@ -19,7 +19,7 @@ from orchestrator.exceptions import (
     UnknownNodeType,
     WorkflowInvalid,
 )
-from orchestrator.security.actors import Actor, actor_of
+from orchestrator.security.actors import Actor, actor_of_request
 from orchestrator.services import node_forms
 from orchestrator.services.node_fields.controls import Control, make_control
 from orchestrator.services.node_fields.fragment import Fragment, Reading, read, unseen
@@ -39,7 +39,7 @@ def respond(
         PermissionDenied: the user's role does not suffice.
         Http404: there is no such workflow, version or node.
     """
-    actor = actor_of(request.user)
+    actor = actor_of_request(request)
     try:
         if request.method == "POST":
             number = _number(request.POST)

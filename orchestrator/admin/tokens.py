@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from orchestrator.admin.audit import Audited
 from orchestrator.admin.read_only import ReadOnlyAdmin
 from orchestrator.exceptions import NotAllowed, OrchestratorError
 from orchestrator.models import ApiToken
-from orchestrator.security.actors import actor_of, authorize
+from orchestrator.security.actors import actor_of_request, authorize
 from orchestrator.services import access
 
 
@@ -26,17 +27,26 @@ class TokenForm(forms.Form):
         min_value=1, max_value=36_500, required=False, label="Expires after",
         help_text="Days; without a number it holds until it is deleted.",
     )  # fmt: skip
+    scopes = forms.CharField(
+        required=False,
+        help_text="Actions, such as queue.read, queue.* or viewer, with spaces between them; "
+        "without one it may do all that the user may.",
+    )
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ReadOnlyAdmin):
+class ApiTokenAdmin(Audited, ReadOnlyAdmin):
     """A token is made here, shown once, and can be taken away."""
 
+    audit_action, audit_kind = "token.manage", "token"
     list_display = ("name", "prefix", "user", "holds", "created_at", "expires_at", "last_used_at")
     list_filter = ("created_at", "last_used_at", ("user", admin.RelatedOnlyFieldListFilter))
     search_fields = ("name", "prefix", "user__username")
-    fields = ("name", "prefix", "user", "created_at", "expires_at", "last_used_at")
+    fields = ("name", "prefix", "user", "scopes", "created_at", "expires_at", "last_used_at")
     list_select_related = ("user",)
+
+    def told(self, row: ApiToken) -> dict[str, Any]:
+        return access.describe_token(row)
 
     @admin.display(description="Holds", boolean=True)
     def holds(self, token: ApiToken) -> bool:
@@ -45,7 +55,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         try:
-            authorize(actor_of(request.user), "token.manage")
+            authorize(actor_of_request(request), "token.manage")
         except NotAllowed:
             return False
         return True
@@ -67,10 +77,11 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         wanted = form.cleaned_data
         try:
             raw = access.create_token(
-                actor_of(request.user),
+                actor_of_request(request),
                 wanted["user"].get_username(),
                 name=wanted["name"],
                 days=wanted["days"],
+                scopes=wanted["scopes"].split() or None,
             )
         except OrchestratorError as error:
             form.add_error(None, str(error))

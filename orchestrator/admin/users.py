@@ -4,10 +4,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
+from orchestrator.admin.audit import Audited
 from orchestrator.models import ApiToken
 from orchestrator.security.actors import actor_of
 
@@ -27,9 +30,10 @@ class TokenInline(admin.TabularInline):
         return False
 
 
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(Audited, DjangoUserAdmin):
     """A user's role is the group of its name."""
 
+    audit_action, audit_kind = "user.manage", "user"
     list_display = ("username", "role", "is_active", "is_staff", "tokens", "last_login")
     list_filter = ("groups", "is_active", "is_staff", "is_superuser")
     inlines = (TokenInline,)
@@ -41,6 +45,16 @@ class UserAdmin(DjangoUserAdmin):
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj is not None else ()
 
+    def told(self, row: Any) -> dict[str, Any]:
+        return {
+            "username": row.get_username(),
+            "active": row.is_active,
+            "staff": row.is_staff,
+            "superuser": row.is_superuser,
+            "groups": sorted(row.groups.values_list("name", flat=True)),
+            "rights": _codenames(row.user_permissions),
+        }
+
     @admin.display(description="Role")
     def role(self, user: Any) -> str:
         role = actor_of(user).role
@@ -51,6 +65,20 @@ class UserAdmin(DjangoUserAdmin):
         return user.tokens
 
 
-admin.site.unregister(User)
+class GroupAdmin(Audited, DjangoGroupAdmin):
+    """A group gives rights; those that are named like a role are roles."""
+
+    audit_action, audit_kind = "user.manage", "group"
+
+    def told(self, row: Group) -> dict[str, Any]:
+        return {"name": row.name, "rights": _codenames(row.permissions)}
+
+
+def _codenames(permissions: Any) -> list[str]:
+    return sorted(permissions.values_list("codename", flat=True))
+
+
+admin.site.unregister([User, Group])
 admin.site.register(User, UserAdmin)
+admin.site.register(Group, GroupAdmin)
 admin.site.site_header = admin.site.site_title = "Workflow Orchestrator"

@@ -17,7 +17,7 @@ from orchestrator.admin.columns import json_field
 from orchestrator.admin.read_only import ReadOnlyAdmin
 from orchestrator.exceptions import NotAllowed, NotFound
 from orchestrator.models import LoopSlot, Workflow, WorkflowVersion
-from orchestrator.security.actors import Actor, actor_of
+from orchestrator.security.actors import Actor, actor_of_request
 from orchestrator.services import node_forms, production
 
 
@@ -87,7 +87,7 @@ class WorkflowAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if workflow := kwargs.get("obj"):
             with suppress(NotAllowed, NotFound):
-                context["nodes"] = node_forms.list_all(actor_of(request.user), workflow.pk)
+                context["nodes"] = node_forms.list_all(actor_of_request(request), workflow.pk)
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.action(description="Start")
