@@ -47,6 +47,12 @@ SERVER_MEMORY: Final = "the server's memory"
 """The name that FULL gives when the server itself has no memory left."""
 OPERATION_TTL: Final = 7 * 24 * 3600
 """Seconds for which a `put` with an `op_id` is remembered."""
+OFFER_TTL: Final = 24 * 3600
+"""Seconds for which an `offer` with an `op_id` is remembered."""
+ANSWER: Final = "!answer:"
+"""With this begin the names of queues that somebody waits at for one entry, see `answer`."""
+ANSWER_TTL: Final = 300
+"""Seconds for which such a queue is kept behind what came last."""
 
 
 def inbox(loop: str) -> str:
@@ -166,6 +172,15 @@ class Outcome(enum.StrEnum):
     UNFINISHED = "unfinished"
 
 
+class Offer(enum.StrEnum):
+    """What became of an offered entry. OTHER: its `op_id` stands for an entry of another mark."""
+
+    TAKEN = "taken"
+    REPEATED = "repeated"
+    OTHER = "other"
+    FULL = "full"
+
+
 @dataclass(frozen=True, slots=True)
 class CommitResult:
     """`names` are the full queues, or the ids of the entries that are not this slot's."""
@@ -211,6 +226,22 @@ class QueueStore(ABC):
         With an `op_id` it is appended once, however often that is repeated within OPERATION_TTL;
         the answer tells whether it was appended now.
         """
+
+    @abstractmethod
+    async def offer(
+        self, workflow: str, queue: str, body: bytes, room: Room, *, op_id: str = "", mark: str = ""
+    ) -> Offer:
+        """Append one entry if there is room for it.
+
+        Args:
+            op_id: append it once, however often that is repeated within OFFER_TTL.
+            mark: what tells one entry from another that has this `op_id`.
+        """
+
+    @abstractmethod
+    async def answer(self, workflow: str, queue: str, wait: float) -> bytes | Missing:
+        """Return the first entry of a queue whose name begins with ANSWER; wait at most so many
+        seconds until there is one. Nothing is consumed, and any number may wait."""
 
     @abstractmethod
     async def read(

@@ -103,6 +103,7 @@ class Workflow:
         default_factory=lambda: defaultdict(list)
     )
     operations: dict[str, float] = field(default_factory=dict)
+    offers: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def owns(self, lease: Lease) -> bool:
         return self.fences.get(lease.name) == lease.token

@@ -10,16 +10,22 @@ from dataclasses import replace
 
 from orchestrator.exceptions import LeaseLost
 from storage.base import (
+    ANSWER,
+    ANSWER_TTL,
     DEAD_LETTERS,
     DEAD_LETTERS_LIMIT,
     DELAYED,
     DELAYED_LIMIT,
+    MISSING,
+    OFFER_TTL,
     OPERATION_TTL,
     Commit,
     CommitResult,
     Completion,
     Entry,
     Lease,
+    Missing,
+    Offer,
     Outcome,
     QueueStats,
     QueueStore,
@@ -95,6 +101,38 @@ class MemoryQueueStore(QueueStore):
             found.queues[queue].add(self._new_id(), body)
         self._wake()
         return True
+
+    async def offer(
+        self, workflow: str, queue: str, body: bytes, room: Room, *, op_id: str = "", mark: str = ""
+    ) -> Offer:
+        with self._lock:
+            found = self._workflows[workflow]
+            now = time.monotonic()
+            known, until = found.offers.get(op_id, ("", now))
+            if op_id and until > now:
+                return Offer.REPEATED if known == mark else Offer.OTHER
+            if found.queues[queue].to_drop(room, [body], []) is None:
+                return Offer.FULL
+            if op_id:
+                found.offers[op_id] = (mark, now + OFFER_TTL)
+            found.queues[queue].add(self._new_id(), body)
+        self._wake()
+        return Offer.TAKEN
+
+    async def answer(self, workflow: str, queue: str, wait: float) -> bytes | Missing:
+        event = asyncio.Event()
+        waiter = (asyncio.get_running_loop(), event)
+        self._waiting.add(waiter)
+        try:
+            async with asyncio.timeout(wait):
+                while not (found := await self.peek(workflow, queue, 1)):
+                    await event.wait()
+                    event.clear()
+            return found[0].body
+        except TimeoutError:
+            return MISSING
+        finally:
+            self._waiting.discard(waiter)
 
     def _wake(self) -> None:
         for loop, event in list(self._waiting):
@@ -243,6 +281,7 @@ class MemoryQueueStore(QueueStore):
                 workflow.queues[name].remove(entry_id)
         for name, body in commit.outputs:
             workflow.queues[name].add(self._new_id(), body)
+        self._forget_answers(workflow)
         for entry in commit.acks:
             workflow.queues[entry.queue].remove(entry.id)
         now = time.monotonic()
@@ -254,6 +293,13 @@ class MemoryQueueStore(QueueStore):
         slot.number, slot.sequence = commit.number, commit.sequence
         if commit.completion is not None:
             workflow.completed[lease.name] = commit.activation
+
+    @staticmethod
+    def _forget_answers(workflow: Workflow) -> None:
+        until = time.time() - ANSWER_TTL
+        for name in [name for name in workflow.queues if name.startswith(ANSWER)]:
+            if all(put_at <= until for put_at in workflow.queues[name].put_at.values()):
+                del workflow.queues[name]
 
     async def exhausted(self, lease: Lease, completion: Completion, activation: int) -> bool:
         with self._lock:

@@ -6,6 +6,7 @@ number.
 """
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from orchestrator.exceptions import LeaseLost
 from storage.base import (
     DEAD_LETTERS,
+    MISSING,
+    OFFER_TTL,
     OPERATION_TTL,
     SERVER_MEMORY,
     Commit,
@@ -23,9 +26,12 @@ from storage.base import (
     Completion,
     Entry,
     Lease,
+    Missing,
+    Offer,
     Outcome,
     QueueStats,
     QueueStore,
+    Room,
     SlotState,
     inbox,
 )
@@ -36,6 +42,8 @@ from storage.redis_wire import STATE, commit_args, commit_result, queue_stats, s
 _LUA = Path(__file__).with_name("lua")
 _GROUP = "loop"
 _PURGED_AT_ONCE = 1000
+_LONGEST_WAIT = 2.0
+"""Seconds; less than the client waits for an answer."""
 
 
 class RedisQueueStore(QueueStore):
@@ -58,6 +66,7 @@ class RedisQueueStore(QueueStore):
         self._purge = script(relieving, "purge")
         self._exhausted = script(" flags=no-writes", "exhausted")
         self._put = script("", "put")
+        self._offer = script("", "offer")
         # Without outputs a commit only frees memory: it must pass when the server is full.
         self._commit = script("", "due", "commit")
         self._commit_sink = script(relieving, "due", "commit")
@@ -106,6 +115,27 @@ class RedisQueueStore(QueueStore):
         if op_id is not None:
             named.append(keys.operation(op_id))
         return bool(await self._put(keys=named, args=[queue, body, OPERATION_TTL]))
+
+    @translated
+    async def offer(
+        self, workflow: str, queue: str, body: bytes, room: Room, *, op_id: str = "", mark: str = ""
+    ) -> Offer:
+        keys = Keys(workflow)
+        named = [keys.queue(queue), keys.bytes, *([keys.operation(op_id)] if op_id else [])]
+        args = [queue, body, room.items, room.bytes, mark, OFFER_TTL]
+        return Offer((await self._offer(keys=named, args=args)).decode())
+
+    @translated
+    async def answer(self, workflow: str, queue: str, wait: float) -> bytes | Missing:
+        stream = Keys(workflow).queue(queue)
+        deadline = time.monotonic() + wait
+        while True:
+            left = min(_LONGEST_WAIT, max(0.001, deadline - time.monotonic()))
+            found = await self._client.xread({stream: "0"}, count=1, block=math.ceil(left * 1000))
+            if found:
+                return bytes(found[0][1][0][1][b"b"])
+            if time.monotonic() >= deadline:
+                return MISSING
 
     @translated
     async def read(

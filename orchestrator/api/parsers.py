@@ -13,6 +13,8 @@ from orchestrator.flow.problems import MAX_PROBLEMS, json_path, not_strict_json
 from storage.codec import MAX_DEPTH, encode
 
 MAX_BODY = 2 * 1024 * 1024
+MAX_CONTAINERS = 50_000
+"""Objects and lists in a body: each takes far more memory than its two characters."""
 # An unterminated string runs to the end, so that the scan stays linear whatever comes.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -24,11 +26,12 @@ def parse_json(body: bytes) -> Any:
 
     Raises:
         PayloadTooLarge: it has more than MAX_BODY bytes.
-        InvalidPayload: it is not strict JSON, or nested more than MAX_DEPTH levels deep.
+        InvalidPayload: it is not strict JSON, nested more than MAX_DEPTH levels deep, or has more
+            than MAX_CONTAINERS objects and lists.
     """
     if len(body) > MAX_BODY:
         raise PayloadTooLarge(f"the body has more than {MAX_BODY} bytes")
-    _check_depth(body)
+    _check_brackets(body)
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -56,9 +59,11 @@ def _check_values(value: Any) -> None:
         raise InvalidPayload(error.message, problems=problems) from None
 
 
-def _check_depth(body: bytes) -> None:
+def _check_brackets(body: bytes) -> None:
     """Peel off one level of brackets per pass, all of it in C."""
     brackets = _STRING.sub(b"", body).translate(_SAME_BRACKETS, _NOT_BRACKETS)
+    if len(brackets) > 2 * MAX_CONTAINERS:
+        raise InvalidPayload(f"more than {MAX_CONTAINERS} objects and lists")
     for _ in range(MAX_DEPTH):
         if not brackets:
             return

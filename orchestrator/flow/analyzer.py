@@ -63,6 +63,7 @@ class FlowAnalyzer:
             *checks.without_producer(self.graph),
             *checks.budgets(self.graph),
             *checks.too_entangled(self.producers(), self._loops),
+            *checks.rounds(self.graph, self._loops),
             *checks.shared_paths(self.graph, self._loops),
             *checks.shared_readers(self._loops),
             *checks.queue_cycles(self._loops),

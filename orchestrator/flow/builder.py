@@ -11,7 +11,7 @@ from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.graph import Condition, Edge, FlowGraph, FlowNode
 from orchestrator.flow.problems import problem_of, raise_if_any
 from orchestrator.flow.processors import PostProcessor, collect_problems
-from orchestrator.flow.schema import WorkflowSpec, read_workflow
+from orchestrator.flow.schema import MAX_EDGES, MAX_NODES, WorkflowSpec, read_workflow
 from orchestrator.flow.shapes import EdgeSpec, NodeSpec
 
 Create = Callable[[NodeConfig], Node]
@@ -63,8 +63,8 @@ class FlowBuilder:
         raw: Any,
         processors: Sequence[PostProcessor] = (),
         *,
-        node_cap: int = 10_000,
-        edge_cap: int = 50_000,
+        node_cap: int = MAX_NODES,
+        edge_cap: int = MAX_EDGES,
     ) -> LoadedFlow:
         """Take workflow JSON all the way, and report what every stage finds at once.
 
@@ -80,8 +80,8 @@ class FlowBuilder:
         raw: Any,
         processors: Sequence[PostProcessor] = (),
         *,
-        node_cap: int = 10_000,
-        edge_cap: int = 50_000,
+        node_cap: int = MAX_NODES,
+        edge_cap: int = MAX_EDGES,
     ) -> LoadedFlow:
         """Return what can be built, with the problems found; whether it runs as loops is not
         asked. With problems the graph may lack nodes and edges."""

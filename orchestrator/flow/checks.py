@@ -123,6 +123,40 @@ def shared_readers(loops: Iterable[Loop]) -> list[Problem]:
     ]
 
 
+def rounds(graph: FlowGraph, loops: Sequence[Loop]) -> list[Problem]:
+    """Edges by which an item comes between a node and its rounds, or back to it from behind."""
+    problems = []
+    for node in graph.nodes.values():
+        port = node.node.repeats
+        if port is None:
+            continue
+        edges = graph.walked(node.id)
+        first = [e.target for e in edges if e.source_handle == port and e.target != node.id]
+        inside = reachable(first, lambda n, own=node.id: _but(graph, n, own))  # type: ignore[misc]
+        entries = {edge.id for edge in edges if edge.source_handle == port}
+        wrong = [
+            edge
+            for inner in sorted(inside)
+            for edge in graph.incoming(inner)
+            if edge.source not in inside and edge.id not in entries
+        ]
+        back = (edge for loop in loops for edge in loop.back_edges)
+        wrong += [
+            e
+            for e in back
+            if e.target == node.id and e.source not in inside and e.id not in entries
+        ]
+        problems += [
+            Problem(f"edges[{index}]", f"only what leaves '{node.id}' by '{port}' goes its rounds")
+            for index in sorted({edge.index for edge in wrong})
+        ]
+    return problems
+
+
+def _but(graph: FlowGraph, node_id: str, without: str) -> list[str]:
+    return [edge.target for edge in graph.walked(node_id) if edge.target != without]
+
+
 def queue_cycles(loops: Sequence[Loop]) -> list[Problem]:
     """Loops that wait for room in a queue that is read only when they go on themselves."""
     by_id = {loop.id: loop for loop in loops}

@@ -58,6 +58,20 @@ def _without_process(node: FlowNode, path: str) -> list[Problem]:
     return [Problem(f"{path}.data.config.advanced_templates", message)]
 
 
+class WebhookPaths:
+    """Two webhooks of one workflow cannot have the same path."""
+
+    def __call__(self, graph: FlowGraph) -> list[Problem]:
+        first: dict[str, str] = {}
+        problems = []
+        for node in graph.nodes.values():
+            path = node.config.form.get("path") if node.type == "webhook" else None
+            if isinstance(path, str) and first.setdefault(path.strip(), node.id) != node.id:
+                message = f"'{first[path.strip()]}' has this path, too"
+                problems.append(Problem(f"nodes[{node.index}].data.form.path", message))
+        return problems
+
+
 class QueueMapper:
     """Gives every queue writer and reader the name of its queue.
 

@@ -88,6 +88,8 @@ def _unfit(graph: FlowGraph) -> list[Problem]:
         kind = node.node.kind
         if kind is NodeKind.PRODUCER or node.node.queue_role is not None:
             found.append(Problem(f"nodes[{node.index}].type", "belongs to a loop; a run has none"))
+        elif node.node.repeats is not None:
+            found.append(Problem(f"nodes[{node.index}].type", "its rounds are those of a loop"))
         elif node.node.staged:
             message = "its effects are committed by a loop; a run has none"
             found.append(Problem(f"nodes[{node.index}].type", message))

@@ -38,6 +38,8 @@ __all__ = [
 
 MAX_BYTES = 16 * 1024 * 1024
 
+MAX_NODES, MAX_EDGES = 2_000, 10_000
+"""What a workflow may have."""
 _MESSAGES = {
     "missing": "is missing",
     "string_too_short": "must not be empty",
@@ -67,7 +69,7 @@ class WorkflowSpec:
     lost_outputs: frozenset[str] = frozenset()
 
 
-def parse_workflow(raw: Any, node_cap: int = 10_000, edge_cap: int = 50_000) -> WorkflowSpec:
+def parse_workflow(raw: Any, node_cap: int = MAX_NODES, edge_cap: int = MAX_EDGES) -> WorkflowSpec:
     """Return the workflow.
 
     Raises:
@@ -79,7 +81,7 @@ def parse_workflow(raw: Any, node_cap: int = 10_000, edge_cap: int = 50_000) -> 
 
 
 def read_workflow(
-    raw: Any, node_cap: int = 10_000, edge_cap: int = 50_000
+    raw: Any, node_cap: int = MAX_NODES, edge_cap: int = MAX_EDGES
 ) -> tuple[WorkflowSpec, list[Problem]]:
     """Return what is usable of a workflow, and every problem found.
 

@@ -18,6 +18,10 @@ local FIRST, FACTS = 8, 8
 local streams = #KEYS - FIRST
 local function about(stream, what) return ARGV[10 + FACTS * (stream - 1) + what] end
 
+-- Somebody waits at such a queue for one entry, or not any more: it goes by itself.
+local ANSWER, ANSWER_TTL = '!answer:', 300
+local function is_answer(stream) return string.sub(about(stream, 1), 1, #ANSWER) == ANSWER end
+
 -- Each stream's outputs and acknowledgements, as the places in ARGV of the first and the last.
 local outputs, acks = {}, {}
 local at = 11 + FACTS * streams
@@ -130,6 +134,10 @@ for stream, found in pairs(drops) do
 end
 for stream, bodies in pairs(outputs) do
   for i = bodies[1], bodies[2] do redis.call('XADD', KEYS[FIRST + stream], '*', 'b', ARGV[i]) end
+  if is_answer(stream) then
+    redis.call('EXPIRE', KEYS[FIRST + stream], ANSWER_TTL)
+    change[stream] = nil
+  end
 end
 for stream, ids in pairs(acks) do
   redis.call('XACK', KEYS[FIRST + stream], 'loop', unpack(ARGV, ids[1], ids[2]))

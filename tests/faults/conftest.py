@@ -13,6 +13,8 @@ from tests.deployment import Deployment
 from tests.faults.nemesis import SEED, Nemesis
 from tests.faults.table import PROPERTY, Row, render
 
+SECTION = "fault_section"
+
 
 @pytest.fixture
 def deployment(tmp_path, redis_server, request):
@@ -35,8 +37,19 @@ def row(request):
     return Row(request)
 
 
+@pytest.fixture
+def section(request):
+    """Have a text printed below a title at the end of the run."""
+    return lambda title, text: request.node.user_properties.append((SECTION, (title, text)))
+
+
 def pytest_terminal_summary(terminalreporter):
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    for report in reports:
+        for name, told in getattr(report, "user_properties", ()):
+            if name == SECTION and report.when == "call":
+                terminalreporter.section(told[0])
+                terminalreporter.write_line(told[1])
     rows = [
         value
         for report in reports
