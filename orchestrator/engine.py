@@ -8,7 +8,7 @@ import asyncio
 import functools
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,13 @@ from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.builder import FlowBuilder, LoadedFlow
 from orchestrator.flow.graph import FlowGraph, FlowNode
 from orchestrator.flow.loops import Loop
-from orchestrator.flow.processors import NodeValidator, PostProcessor, QueueMapper
+from orchestrator.flow.processors import (
+    NodeValidator,
+    PostProcessor,
+    QueueMapper,
+    WebhookPaths,
+)
+from orchestrator.security.credentials import Credentials
 from storage.base import Lease, QueueStore, SlotState
 from storage.codec import encode
 from storage.datastore import open_store
@@ -99,7 +105,8 @@ class FlowEngine:
         self.registry = registry
         self.tools = tools
         self._max_steps = max_steps
-        self._processors: tuple[PostProcessor, ...] = (QueueMapper(), NodeValidator(), *processors)
+        built_in = (QueueMapper(), NodeValidator(), WebhookPaths())
+        self._processors: tuple[PostProcessor, ...] = (*built_in, *processors)
         self._builder = FlowBuilder(registry.create, compile_condition)
         files.configure(files_dir)
 
@@ -132,17 +139,20 @@ class FlowEngine:
         lease_valid: Callable[[], bool] = lambda: True,
         restore: SlotState | None = None,
         around: Callable[[Step, Call], Call] | None = None,
+        credentials: Credentials | None = None,
     ) -> FlowRunner:
         """Make the runner of one slot.
 
         Args:
             restore: the state to begin with when the store knows nothing of the slot.
             around: wraps the call of every node, to see what it is given and gives.
+            credentials: those that the loop's nodes may open.
 
         Raises:
             NotFound: the workflow has no such loop.
         """
         loop = _loop(flow.analyzer, assignment.loop)
+        hand_over(credentials, [node.node for node in loop.nodes])
         scope = Scope(
             workflow=assignment.workflow,
             version=assignment.version,
@@ -152,6 +162,7 @@ class FlowEngine:
             token=assignment.token,
             tools=self.tools,
             max_steps=self._max_steps,
+            store=store,
         )
         lease = Lease(
             workflow=assignment.workflow,
@@ -183,12 +194,14 @@ class FlowEngine:
         *,
         workflow: str = "",
         write: bool = False,
+        credentials: Credentials | None = None,
     ) -> NodeResult:
         """Run one node as the bench does: through the same walk, and nothing leaves it.
 
         Args:
             workflow: the id of its workflow.
             write: apply what the node stages, in a segment that is no slot's.
+            credentials: those that the node may open.
 
         Raises:
             UnknownNodeType: there is no such type.
@@ -196,6 +209,7 @@ class FlowEngine:
         """
         node = self.registry.create(config)
         node.state = state
+        hand_over(credentials, [node])
         graph = FlowGraph()
         graph.add(FlowNode(id=config.id, type=config.type, index=0, config=config, node=node))
         plan = Plan(graph, [config.id])
@@ -217,6 +231,13 @@ class FlowEngine:
         finally:
             await node.cleanup()
         return result
+
+
+def hand_over(credentials: Credentials | None, nodes: Iterable[Any]) -> None:
+    """Give nodes the credentials that came with the order to run them."""
+    if credentials is not None:
+        for node in nodes:
+            node.credentials = credentials
 
 
 def _apply(node: Any, effects: list[Any]) -> list[str]:

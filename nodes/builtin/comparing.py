@@ -53,18 +53,23 @@ def as_text(value: Json) -> str:
     return "" if value is None else encode(value).decode()
 
 
-def _number(value: Json) -> float | None:
+def as_number(value: Json) -> int | float | None:
+    """Return a number, also one that is written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, int):
+        return value
     try:
         number = float(value)
     except ValueError:
         return None
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
     return number if math.isfinite(number) else None
 
 
 def _equals(right: Json) -> Test:
-    text, number = as_text(right), _number(right)
+    text, number = as_text(right), as_number(right)
 
     def test(left: Json) -> bool:
         if number is not None and isinstance(left, int | float) and not isinstance(left, bool):
@@ -76,12 +81,12 @@ def _equals(right: Json) -> Test:
 
 def _ordered(compare: Callable[[Json, Json], bool]) -> Callable[[Json], Test]:
     def make(right: Json) -> Test:
-        text, number = as_text(right), _number(right)
+        text, number = as_text(right), as_number(right)
 
         def test(left: Json) -> bool:
             if left is None:
                 return False
-            left_number = _number(left)
+            left_number = as_number(left)
             if number is not None and left_number is not None:
                 return compare(left_number, number)
             return compare(as_text(left), text)

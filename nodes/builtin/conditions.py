@@ -1,9 +1,20 @@
-"""Nodes that choose the port an item leaves by: if-condition and switch."""
+"""Nodes that choose where an item goes, or whether: if-condition, filter and switch."""
 
-from nodes.base import ConditionalNode
-from nodes.builtin.comparing import Test, as_text, make_test
+from collections.abc import Callable, Mapping
+
+from nodes.base import BaseNode, BlockingNode, ConditionalNode
+from nodes.builtin.comparing import as_text, make_test
 from nodes.builtin.items import is_template, value_reader
 from nodes.contract import DEFAULT_PORT, Json, NodeOutput
+
+
+def comparison(node: BaseNode) -> Callable[[Mapping[str, Json]], bool]:
+    """Return the test that `field`, `operator` and `value` of a node's form describe."""
+    read, operator = value_reader(node, "field"), str(node.values["operator"])
+    if is_template(node.config.form.get("value")):
+        return lambda data: make_test(operator, node.values["value"])(read(data))
+    test = make_test(operator, node.values["value"])
+    return lambda data: test(read(data))
 
 
 class IfCondition(ConditionalNode):
@@ -17,17 +28,28 @@ class IfCondition(ConditionalNode):
     form_class = "nodes.builtin.conditions_forms.IfConditionForm"
 
     async def setup(self) -> None:
-        values = self.values
-        self._read = value_reader(self, "field")
-        self._operator = str(values["operator"])
-        self._test: Test | None = None
-        if not is_template(self.config.form.get("value")):
-            self._test = make_test(self._operator, values["value"])
+        self._holds = comparison(self)
 
     async def execute(self, item: NodeOutput) -> NodeOutput:
-        test = self._test or make_test(self._operator, self.values["value"])
-        self.set_output(test(self._read(item.data)))
+        self.set_output(self._holds(item.data))
         return item
+
+
+class Filter(BlockingNode):
+    """Compares a value of the item as if-condition does, and passes it on only if that holds."""
+
+    identifier = "filter"
+    label = "Filter"
+    description = "Passes an item on only if a comparison of one of its fields holds."
+    icon = "filter"
+    category = "flow"
+    form_class = "nodes.builtin.conditions_forms.IfConditionForm"
+
+    async def setup(self) -> None:
+        self._holds = comparison(self)
+
+    async def execute(self, item: NodeOutput) -> NodeOutput | None:
+        return item if self._holds(item.data) else None
 
 
 class Switch(ConditionalNode):

@@ -1,4 +1,4 @@
-"""The forms of if-condition and switch."""
+"""The forms of if-condition, filter and switch."""
 
 import re
 from typing import Any

@@ -2,23 +2,15 @@
 
 import base64
 import re
-from collections.abc import Mapping
-from typing import Protocol
 
+from nodes.base import BaseNode
 from orchestrator.exceptions import NodeFailed
+from orchestrator.security.credentials import Credential
 from orchestrator.security.egress import Request
 
 _FIXED_HOST = re.compile(r"https?://[^/?#{}@\\\s]+(?:[/?#]|\Z)", re.IGNORECASE)
+FIXED_HOST = "With a credential, the address itself names the host: no template before its path."
 KINDS = ("http-basic", "bearer", "header")
-
-
-class Login(Protocol):
-    """A credential: what it is, and its secret values by name."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def values(self) -> Mapping[str, str]: ...
 
 
 def has_fixed_host(address: str) -> bool:
@@ -26,7 +18,20 @@ def has_fixed_host(address: str) -> bool:
     return _FIXED_HOST.match(address.strip()) is not None
 
 
-def apply_credential(request: Request, credential: Login) -> None:
+async def log_in(node: BaseNode, request: Request) -> None:
+    """Put the credential of a node's form, if it names one, into a request of the node.
+
+    Raises:
+        NodeFailed: it cannot be used, or an item could choose who gets it.
+    """
+    if not node.values["credential"]:
+        return
+    if not has_fixed_host(str(node.config.form["url"])):
+        raise _refused(FIXED_HOST)
+    apply_credential(request, await node.credential("credential"))
+
+
+def apply_credential(request: Request, credential: Credential) -> None:
     """Put a credential into the headers of a request; `exchange` gives them to no other host.
 
     The values of the kinds: `username` and `password` of http-basic, `token` of bearer, `name` and
@@ -46,7 +51,8 @@ def apply_credential(request: Request, credential: Login) -> None:
         name, value = values.get("name", ""), values.get("value", "")
     else:
         raise _refused(f"a credential of the kind {credential.kind} is none of {', '.join(KINDS)}")
-    if not (name and name.isascii() and value.isascii() and (name + value).isprintable()):
+    text = name + value
+    if not (name and text.isascii() and text.isprintable() and value == value.strip()):
         raise _refused("the credential holds what cannot stand in a header")
     request.headers[name] = value
 

@@ -7,8 +7,16 @@ from typing import Any, ClassVar
 from django import forms
 
 from forms.base import BaseForm
-from forms.fields import JsonField, KeyValueField, LiteralField, SecondsField, ValueField
+from forms.fields import (
+    CredentialField,
+    JsonField,
+    KeyValueField,
+    LiteralField,
+    SecondsField,
+    ValueField,
+)
 from nodes.builtin.common_forms import field_name, fixed
+from nodes.builtin.http_auth import KINDS
 from nodes.builtin.items import is_template
 from nodes.fields import FileField
 from orchestrator.exceptions import InvalidRequest
@@ -67,7 +75,8 @@ def _header(name: str, value: Any) -> str:
         raise forms.ValidationError(f"The header {name} is set by the node itself.")
     if isinstance(value, list | dict):
         raise forms.ValidationError(f"The header {name} must be a text.")
-    text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+    text = "" if value is None else str(value).strip()
+    text = text.lower() if isinstance(value, bool) else text
     if not (text.isascii() and (text.isprintable() or not text)):
         raise forms.ValidationError(f"The header {name} may hold plain characters only.")
     return text
@@ -106,6 +115,12 @@ def _timeout() -> SecondsField:
     )
 
 
+def _credential() -> CredentialField:
+    return CredentialField(
+        kinds=KINDS, required=False, help_text="What it logs in with, at this host only."
+    )
+
+
 def _largest() -> forms.IntegerField:
     return forms.IntegerField(
         initial=1024 * 1024,
@@ -134,6 +149,7 @@ class HttpRequestForm(BaseForm):
     url = UrlField(label="Address", help_text="https://api.example.com/orders/{{ data.id }}")
     query = QueryField(required=False, help_text="What is added behind the ? of the address.")
     headers = HeadersField(required=False)
+    credential = _credential()
     body = forms.ChoiceField(
         choices=[
             ("none", "none"),
@@ -221,6 +237,7 @@ class HttpPollForm(BaseForm):
     )
     query = fixed(QueryField(required=False, help_text="What is added behind the ?"))
     headers = fixed(HeadersField(required=False))
+    credential = _credential()
     items_field = field_name(
         required=False,
         help_text="The field with the list of items; empty: the answer is a list, or one item.",

@@ -9,6 +9,7 @@ from typing import Any
 
 from nodes.base import ProducerNode
 from nodes.builtin.http_answers import check_status, retry_after, value_of
+from nodes.builtin.http_auth import log_in
 from nodes.builtin.http_pages import with_query
 from nodes.builtin.items import field_reader
 from nodes.builtin.schedule import interval_due, sleep_until
@@ -120,9 +121,11 @@ class HttpPoll(ProducerNode):
         url = parse_url(with_query(str(values["url"]), query))
         if self._client is None:
             raise NodeFailed("it is not set up", node_id=self.id)
+        request = self._client.build_request("GET", url, headers=headers)
+        await log_in(self, request)
         answer = await exchange(
             self._client,
-            self._client.build_request("GET", url, headers=headers),
+            request,
             max_bytes=values["max_bytes"],
             timeout=values["timeout"],
         )

@@ -8,11 +8,12 @@ from typing import Any
 
 from nodes.base import BlockingNode
 from nodes.builtin.http_answers import check_status, value_of, wait_before
+from nodes.builtin.http_auth import FIXED_HOST, has_fixed_host, log_in
 from nodes.builtin.http_pages import Pages
 from nodes.builtin.items import add_fields
 from nodes.contract import Json, NodeContext, NodeOutput
 from nodes.files import open_fd
-from orchestrator.exceptions import EgressFailed, NodeFailed
+from orchestrator.exceptions import EgressFailed, NodeFailed, Problem
 from orchestrator.security.egress import (
     MAX_BODY,
     Answer,
@@ -44,6 +45,12 @@ class HttpRequest(BlockingNode):
 
     _client: AsyncClient | None = None
 
+    def validate(self) -> list[Problem]:
+        found, form = super().validate(), self.config.form
+        if form.get("credential") and not (found or has_fixed_host(str(form.get("url")))):
+            found.append(Problem("data.form.url", FIXED_HOST))
+        return found
+
     async def setup(self) -> None:
         self._client = http_client(timeout=self.values["timeout"])
 
@@ -64,7 +71,9 @@ class HttpRequest(BlockingNode):
         pages, room = Pages(self.id, values), int(values["max_bytes"])
         url = pages.first
         while True:
-            answer = await self._send(values, self._request(values, url, key, content), room)
+            request = self._request(values, url, key, content)
+            await log_in(self, request)
+            answer = await self._send(values, request, room)
             room -= len(answer.body)
             value = value_of(answer, str(values["response"]), self.id)
             if pages.kind == "none" or answer.status >= 400:

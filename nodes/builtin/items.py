@@ -58,6 +58,11 @@ def value_reader(node: BaseNode, name: str) -> Reader:
     return field_reader(str(node.values[name]))
 
 
+def optional_reader(node: BaseNode, name: str) -> Reader | None:
+    """Return what `value_reader` does, or None when the setting is empty."""
+    return value_reader(node, name) if node.config.form.get(name) else None
+
+
 def text_field(node: BaseNode, path: str, value: Json, limit: int | None = None) -> str:
     """Return the value of a field that has to be text.
 

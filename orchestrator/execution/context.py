@@ -3,11 +3,11 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nodes.contract import Json, NodeOutput, Tools
+from nodes.contract import REPLY, Json, NodeOutput, Tools
 from orchestrator.exceptions import (
     NodeFailed,
     OrchestratorError,
@@ -15,7 +15,8 @@ from orchestrator.exceptions import (
     StepLimitExceeded,
 )
 from orchestrator.execution.envelope import seal
-from storage.base import Entry
+from orchestrator.execution.joins import Join, Round, merge
+from storage.base import ANSWER, Entry, QueueStore
 
 if TYPE_CHECKING:
     from orchestrator.execution.compiled import CompiledGraph
@@ -36,6 +37,8 @@ class Scope:
     mode: str = "production"
     tools: Tools
     max_steps: int = 1000
+    store: QueueStore | None = None
+    """Where queues of other workflows are; None where nothing leaves the walk."""
 
     def item_id(self, sequence: int) -> str:
         """Return the deterministic id of this loop's own item."""
@@ -54,53 +57,6 @@ class RunEnded(Exception):
         self.status = status
         self.message = message
         self.error = error
-
-
-class Join:
-    """What has arrived at a node with several incoming edges; None stands for a dead edge."""
-
-    __slots__ = ("arrived", "size")
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.arrived: dict[int, NodeOutput | None] = {}
-
-    def put(self, place: int, item: NodeOutput | None) -> None:
-        """Note what came by an edge; in a cycle, one that was dead may be taken later.
-
-        Raises:
-            NodeFailed: an item waits there already.
-        """
-        if self.arrived.get(place) is None:
-            self.arrived[place] = item
-        elif item is not None:
-            raise NodeFailed("two items came by one edge to a join", error_type="JoinOverrun")
-
-    @property
-    def decided(self) -> bool:
-        return len(self.arrived) == self.size
-
-    def live(self) -> list[NodeOutput]:
-        """The items that arrived, in edge order."""
-        return [item for _, item in sorted(self.arrived.items(), key=_place) if item is not None]
-
-
-def _place(arrival: tuple[int, NodeOutput | None]) -> int:
-    return arrival[0]
-
-
-def merge(items: Sequence[NodeOutput]) -> NodeOutput | None:
-    """Join the data of several items in edge order; a key that is taken becomes `key_2`."""
-    if len(items) < 2:
-        return items[0] if items else None
-    data = dict(items[0].data)
-    for item in items[1:]:
-        for key, value in item.data.items():
-            name, number = key, 2
-            while name in data:
-                name, number = f"{key}_{number}", number + 1
-            data[name] = value
-    return items[0].with_data(data)
 
 
 @dataclass(slots=True, eq=False)
@@ -154,6 +110,10 @@ class ExecutionContext:
     failure_reason: str = "max_attempts"
     joins: "dict[str, Join] | None" = None
     """Joins, by node id, that wait for more; empty or None when there are none."""
+    ended_round: Round | None = None
+    """The round that has ended, for the node that is run again."""
+    completing: bool = False
+    """Whether it begins with what a node holds back at the end of an activation."""
     steps: int = 0
     path: "list[str] | tuple[()]" = ()
     tasks: "set[asyncio.Task[None]] | frozenset[asyncio.Task[None]]" = frozenset()
@@ -209,6 +169,18 @@ class ExecutionContext:
             raise StepLimitExceeded(self.scope.max_steps, tuple(self.path))
         return route.target
 
+    def come_back(self, node_id: str, item: NodeOutput) -> None:
+        """Keep what came back to a node that is run again.
+
+        Raises:
+            NodeFailed: the walk has been entered behind it, so that it waits for nothing.
+        """
+        waiting = (self.joins or {}).get(node_id)
+        if not isinstance(waiting, Round):
+            message = "an item came back to a node that gave none: replay it from the beginning"
+            raise NodeFailed(message, node_id=node_id, error_type="NotGiven")
+        waiting.returned.append(item)
+
     def new_join(self, size: int) -> Join:
         return Join(size)
 
@@ -219,9 +191,9 @@ class ExecutionContext:
     def note(self, ready: "Sequence[tuple[Step, NodeOutput]]") -> None:
         """Take note of steps that are ready though no step before them has just ended."""
 
-    def at(self, step: "Step") -> "StepContext":
-        """Return the walk as a node sees it."""
-        return StepContext(self, step.id)
+    def at(self, step: "Step", item: NodeOutput) -> "StepContext":
+        """Return the walk as a node sees it that works on an item."""
+        return StepContext(self, step.id, item, step.body)
 
     @property
     def begun_with(self) -> NodeOutput:
@@ -290,12 +262,25 @@ def idempotency_key(workflow: str, node_id: str, item_id: str) -> str:
 class StepContext:
     """A walk as one node sees it; given to nodes that declare `execute(self, item, context)`."""
 
-    __slots__ = ("_made", "_node_id", "_walk")
+    __slots__ = ("_body", "_item", "_made", "_node_id", "_walk")
 
-    def __init__(self, walk: ExecutionContext, node_id: str) -> None:
+    def __init__(
+        self,
+        walk: ExecutionContext,
+        node_id: str,
+        item: NodeOutput | None = None,
+        body: Collection[str] = (),
+    ) -> None:
         self._walk = walk
         self._node_id = node_id
+        self._item = item
+        self._body = body
         self._made = 0
+
+    @property
+    def _own(self) -> NodeOutput:
+        """The item in hand; of a flush, what the walk begins with."""
+        return self._walk.item if self._item is None else self._item
 
     @property
     def tools(self) -> Tools:
@@ -308,7 +293,28 @@ class StepContext:
     @property
     def idempotency_key(self) -> str:
         scope = self._walk.scope
-        return idempotency_key(scope.workflow, self._node_id, self._walk.item.id)
+        return idempotency_key(scope.workflow, self._node_id, self._own.id)
+
+    @property
+    def completing(self) -> bool:
+        return self._walk.completing
+
+    def run_again(self, kept: object) -> None:
+        """Have the node run again in this walk, when all that it gives now has gone its way."""
+        walk = self._walk
+        if walk.joins is None:
+            walk.joins = {}
+        if self._node_id in walk.joins:
+            raise NodeFailed("an item came while another goes round", error_type="JoinOverrun")
+        walk.joins[self._node_id] = Round(self._node_id, self._own, self._body, kept)
+
+    def take_round(self) -> Round | None:
+        """Return the round that has ended, once; None when the item is a new one."""
+        found = self._walk.ended_round
+        if found is None or found.node_id != self._node_id:
+            return None
+        self._walk.ended_round = None
+        return found
 
     def emit(self, queue: str, item: NodeOutput) -> None:
         """See NodeContext. Raises InvalidPayload here, where the node is known that is at fault."""
@@ -323,9 +329,26 @@ class StepContext:
     def stage(self, effect: Json) -> None:
         self._walk.stage(Effect(self._node_id, effect))
 
+    async def call(
+        self, workflow: str, queue: str, item: NodeOutput, *, max_length: int, wait: float | None
+    ) -> dict[str, Json] | None:
+        """See CallsContext."""
+        from orchestrator.execution.calls import call
+
+        key = self.idempotency_key
+        if wait is not None:
+            item = NodeOutput(item.id, item.data, {**item.metadata, REPLY: f"{ANSWER}{key}"})
+        store = self._walk.scope.store
+        if store is None:
+            self.emit(f"{workflow}/{queue}", item)
+            return None
+        return await call(
+            store, self._walk, workflow, queue, item, key=key, max_length=max_length, wait=wait
+        )
+
     def new_item(self, data: dict[str, Json]) -> NodeOutput:
         self._made += 1
-        return NodeOutput(f"{self._walk.item.id}:{self._node_id}:{self._made}", data)
+        return NodeOutput(f"{self._own.id}:{self._node_id}:{self._made}", data)
 
     async def run_group(self, name: str, settings: Mapping[str, Json]) -> dict[str, Json]:
         from orchestrator.execution.groups import tool_group

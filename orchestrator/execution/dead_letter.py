@@ -7,6 +7,7 @@ from typing import Any
 from nodes.contract import NodeOutput
 from orchestrator.exceptions import InvalidPayload, NodeFailed
 from orchestrator.execution.context import ExecutionContext, Output, idempotency_key
+from orchestrator.security.secret_values import scrub
 from storage.codec import check, encode, printable
 
 QUEUE_FULL = "queue_full"
@@ -100,6 +101,9 @@ def _data(item: Any) -> Any:
 
 class _Short(reprlib.Repr):
     """Bounded in length and depth, and silent about objects that fail to describe themselves."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(scrub(x), level)
 
     def __init__(self) -> None:
         super().__init__()

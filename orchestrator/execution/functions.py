@@ -74,6 +74,8 @@ class FunctionNode:
     stateful: ClassVar[bool] = False
     queue_role: ClassVar[str | None] = None
     staged: ClassVar[bool] = False
+    repeats: ClassVar[str | None] = None
+    flushes_many: ClassVar[bool] = False
     flush_after: float | None = None
     templated = False
     state: Any = None

@@ -179,6 +179,8 @@ class GroupNode:
     stateful: ClassVar[bool] = False
     queue_role: ClassVar[str | None] = None
     staged: ClassVar[bool] = False
+    repeats: ClassVar[str | None] = None
+    flushes_many: ClassVar[bool] = False
     templated = False
     flush_after: float | None = None
 

@@ -19,6 +19,7 @@ from orchestrator.execution.context import ExecutionContext, Scope, StepContext
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.retry import put_off
 from orchestrator.execution.workflow_engine import WorkflowEngine
+from orchestrator.security.secret_values import scrub
 
 logger = logging.getLogger(__name__)
 _REASONS = {
@@ -164,16 +165,31 @@ class Iterations:
         """Return the states that an iteration may change, to be restored if it fails."""
         return [node.state for node in self._stateful] if self._stateful else ()
 
-    async def flush(self, step: Step) -> None:
-        """Let a node emit what it holds back, as an iteration that starts behind it.
+    async def flush(self, step: Step, *, completing: bool = False) -> None:
+        """Let a node emit what it holds back, each time as an iteration that starts behind it.
 
         If that fails further on, what the node gave is the item of the dead letter, and the node
         has given it away. If the node itself fails, it holds it still.
+
+        Args:
+            completing: because nothing more comes, and not because it is time.
         """
+        many = step.node.flushes_many
+        number = 1
+        while await self._flush(step, number, completing) and many:
+            number += 1
+            if self.window.full:
+                await self.window.has_room()
+
+    async def _flush(self, step: Step, number: int, completing: bool) -> bool:
+        """Flush a node once; tell whether it has emitted something."""
         item_id = f"{self._scope.item_id(self.sequence)}:{step.id}"
+        if number > 1:
+            item_id = f"{item_id}.{number}"
         context = ExecutionContext(self._scope, NodeOutput(item_id, {"held": step.node.state}))
         context.sequence = self.sequence
         context.flushed = True
+        context.completing = completing
         before = self.states()
         output: NodeOutput | None = None
         try:
@@ -188,6 +204,7 @@ class Iterations:
             context.fail(as_failure(error, step.id))
         if output is not None or not context.clean:
             await self.settle(context, before)
+        return output is not None
 
     async def close(self) -> None:
         """Cut off what goes on in the background."""
@@ -198,10 +215,12 @@ def as_failure(error: Exception, node_id: str = "") -> NodeFailed:
     """Return what ended an iteration as the failure of a node."""
     if isinstance(error, NodeFailed):
         error.node_id = error.node_id or node_id
+        error.message, error.trace = scrub(error.message), scrub(error.trace)
         return error
     if isinstance(error, StepLimitExceeded):
         return NodeFailed(error.message, node_id=error.path[-1], error_type=error.code)
-    trace = "".join(traceback.format_exception(error))[-8_000:]
+    trace = scrub("".join(traceback.format_exception(error)))[-8_000:]
     kind = error.code if isinstance(error, OrchestratorError) else type(error).__name__
     kinds = (kind, *(base.__name__ for base in type(error).__mro__))
-    return NodeFailed(str(error), node_id=node_id, error_type=kind, trace=trace, kinds=kinds)
+    message = scrub(str(error))
+    return NodeFailed(message, node_id=node_id, error_type=kind, trace=trace, kinds=kinds)

@@ -23,7 +23,8 @@ MEASURE_EVERY = 0.005
 class Route:
     """An edge as the walk follows it. `place` is its rank among the target's incoming edges.
 
-    back: it closes a cycle. leaving: it leads out of one, so that another round may still take it.
+    back: it closes a cycle. leaving: it leads out of one, or from a node that is run again, so that
+    another round may still take it.
     limited: the edge, if it has a budget.
     """
 
@@ -68,7 +69,7 @@ class Step:
     """A node in a plan, and its counters. Times are readings of `time.perf_counter`."""
 
     __slots__ = (
-        "arrivals", "background", "call", "chain", "conditional", "contextual", "count",
+        "arrivals", "background", "body", "call", "chain", "conditional", "contextual", "count",
         "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next", "node",
         "rank", "routes", "seconds", "started_at", "tap", "threaded", "type", "walked_in",
     )  # fmt: skip
@@ -83,6 +84,8 @@ class Step:
         self.contextual = _takes_context(node)
         self.threaded = not inspect.iscoroutinefunction(_execute(node))
         self.call: Call = _execute(node)
+        self.body: frozenset[str] = frozenset()
+        """The ids of the nodes that it is run again for, if it is such a node."""
         self.next: Step | None = None
         self.routes: tuple[Route, ...] = ()
         self.arrivals = 0
@@ -154,6 +157,8 @@ class Plan:
         if back_edges:
             self._group_cycles()
         for step in self.steps.values():
+            if step.node.repeats:
+                step.body = _body(step)
             step.next = _straight(step)
         self._chains = self._find_chains() if chains else []
 
@@ -164,7 +169,10 @@ class Plan:
             if target is None or graph.is_hand_over(edge):
                 continue
             back = edge.id in back_edges
-            route = Route(edge.source_handle, edge.condition, target, target.arrivals, back)
+            leaving = step.node.repeats is not None
+            route = Route(
+                edge.source_handle, edge.condition, target, target.arrivals, back, leaving
+            )
             if edge.budget is not None:
                 route.limited = edge
             routes.append(route)
@@ -186,7 +194,7 @@ class Plan:
             group = groups[step.id]
             step.rank = (group, step.rank[1])
             for route in step.routes:
-                route.leaving = group in turning and groups[route.target.id] != group
+                route.leaving |= group in turning and groups[route.target.id] != group
 
     def _find_chains(self) -> list[Chain]:
         """Make a chain of every longest straight run of plain steps, behind what is not plain."""
@@ -217,6 +225,19 @@ class Plan:
                 step.call = around(step, step.call)
         for chain in self._chains:
             chain.arm()
+
+
+def _body(step: Step) -> frozenset[str]:
+    """Return the nodes behind the port for which a node is run again, and itself for none."""
+    first = {r.target.id: r.target for r in step.routes if r.port == step.node.repeats}
+    first.pop(step.id, None)
+    found, todo = dict(first), list(first.values())
+    while todo:
+        for route in todo.pop().routes:
+            if route.target.id != step.id and route.target.id not in found:
+                found[route.target.id] = route.target
+                todo.append(route.target)
+    return frozenset(found) or frozenset((step.id,))
 
 
 def _links(step: Step) -> bool:

@@ -13,8 +13,9 @@ from orchestrator.exceptions import (
 )
 from orchestrator.execution.channels import RunChannel
 from orchestrator.execution.checkpoints import Snapshot
-from orchestrator.execution.context import ExecutionContext, Join, RunEnded, Scope
+from orchestrator.execution.context import ExecutionContext, RunEnded, Scope
 from orchestrator.execution.functions import StateItem
+from orchestrator.execution.joins import Join
 from orchestrator.execution.merging import merge_changes
 from orchestrator.execution.plan import Route, Step
 from orchestrator.execution.run_stores import Stores
@@ -179,7 +180,7 @@ class RunContext(ExecutionContext):
 
     # what the engine asks of it
 
-    def at(self, step: Step) -> RunStepContext:
+    def at(self, step: Step, item: NodeOutput) -> RunStepContext:
         return RunStepContext(self, step.id)
 
     def new_join(self, size: int) -> Join:

@@ -17,6 +17,7 @@ from orchestrator.execution.iterations import Iterations, as_failure
 from orchestrator.execution.job import LoopJob
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.sources import Inbox, ProducerSource, QueueSource
+from orchestrator.security.secret_values import scrub
 from storage.base import SlotState
 from storage.codec import decode
 
@@ -118,7 +119,7 @@ class FlowRunner:
             completed = False
         except (Exception, asyncio.CancelledError) as error:
             if not self._was_killed(error):
-                self._set_state(LoopState.FAILED, str(error) or type(error).__name__)
+                self._set_state(LoopState.FAILED, scrub(str(error)) or type(error).__name__)
                 if isinstance(error, asyncio.CancelledError):
                     raise
                 failure = error
@@ -169,7 +170,7 @@ class FlowRunner:
         """Let every node emit what it holds back, and commit the end; False when more has come."""
         await self.iterations.window.flush()  # what is in the background may still come
         for step in self.plan.steps.values():
-            await self.iterations.flush(step)
+            await self.iterations.flush(step, completing=True)
         return await self.iterations.window.complete(self.job.completion)
 
     async def _listen(self, box: Inbox) -> None:

@@ -12,6 +12,7 @@ from orchestrator.execution.context import ExecutionContext, StepContext
 from orchestrator.execution.entries import Entries, lost
 from orchestrator.execution.plan import MEASURE_EVERY, Chain
 from orchestrator.execution.workflow_engine import broken
+from orchestrator.security.secret_values import scrub
 from storage.base import Entry, SlotState
 from storage.codec import decode
 
@@ -153,7 +154,7 @@ class ProducerSource:
                 raise error
         self._failures += 1
         step.failed += 1
-        step.last_error = f"{type(error).__name__}: {error}"[:500]
+        step.last_error = scrub(f"{type(error).__name__}: {error}")[:500]
         runner.degrade(step.last_error)
         await runner.sleep(min(2.0 ** (self._failures - 1), _BACKOFF_MAX))
 

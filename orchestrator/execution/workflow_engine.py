@@ -2,14 +2,16 @@
 
 import asyncio
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
 from nodes.contract import DEFAULT_PORT, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeFailed, OrchestratorError
-from orchestrator.execution.context import ExecutionContext, RunEnded, merge
+from orchestrator.execution.context import ExecutionContext, RunEnded
+from orchestrator.execution.joins import Join, Round, merge
 from orchestrator.execution.plan import MEASURE_EVERY, Call, Chain, Plan, Route, Step
+from orchestrator.security.secret_values import scrub
 
 _TRACE_LIMIT = 8_000
 Ready = list[tuple[Step, NodeOutput]]
@@ -55,10 +57,12 @@ class WorkflowEngine:
     async def finish(self, context: ExecutionContext) -> None:
         """Run the joins that wait for edges which nothing can take any more: a round of a cycle
         that is not gone leaves them open. While background work goes on, it may still take them.
+        A node that has asked for that is run again.
         """
         while context.joins and context.tasks <= {asyncio.current_task()}:
-            node_id = min(context.joins, key=self._rank)
+            node_id = self._next(context.joins)
             step, join = self._steps[node_id], context.joins.pop(node_id)
+            context.ended_round = join if isinstance(join, Round) else None
             item = context.merge(step, join.live())
             if item is not None:
                 ready = [(step, item)]
@@ -79,6 +83,19 @@ class WorkflowEngine:
     def finish_behind(self, context: ExecutionContext) -> None:
         """Do what `finish` does, in the background."""
         self._spawn(context, self.finish(context))
+
+    def _next(self, joins: Mapping[str, Join]) -> str:
+        """Return the join to run first: what is between a node and its next round goes before it,
+        and that before all that is behind it."""
+        rounds = [join for join in joins.values() if isinstance(join, Round)]
+        if not rounds:
+            return min(joins, key=self._rank)
+
+        def order(node_id: str) -> tuple[int, bool, tuple[int, int]]:
+            depth = sum(node_id in found.body for found in rounds)
+            return -depth, not isinstance(joins[node_id], Round), self._rank(node_id)
+
+        return min(joins, key=order)
 
     def _rank(self, node_id: str) -> tuple[int, int]:
         return self._steps[node_id].rank
@@ -153,7 +170,7 @@ class WorkflowEngine:
             chosen_port.set(None)
         try:
             if step.contextual:
-                output = await step.call(item, context.at(step))
+                output = await step.call(item, context.at(step, item))
             else:
                 output = await step.call(item)
         except (Exception, asyncio.CancelledError) as error:
@@ -190,7 +207,9 @@ class WorkflowEngine:
             for route in step.routes:
                 item = output if output is not None and _taken(route, step, output, port) else None
                 if route.back:
-                    if item is not None:
+                    if item is not None and route.target.body:
+                        context.come_back(route.target.id, item)
+                    elif item is not None:
                         ready.append((context.turn(route), item))
                     continue
                 if item is None and route.leaving:
@@ -274,7 +293,8 @@ def failure_at(step: Step, error: BaseException, item: Any) -> BaseException:
     failure.node_id = failure.node_id or step.id
     failure.node_input = item
     if not failure.trace:
-        failure.trace = "".join(traceback.format_exception(error))[-_TRACE_LIMIT:]
+        failure.trace = scrub("".join(traceback.format_exception(error)))[-_TRACE_LIMIT:]
+    failure.message = scrub(failure.message)
     step.last_error = f"{failure.error_type}: {failure.message}"[:500]
     step.tap.take_rare(step.ended_at, item, error=failure.error_type)
     return failure

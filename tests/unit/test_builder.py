@@ -159,12 +159,12 @@ def test_load_returns_spec_graph_and_analyzer():
     assert flow.spec.nodes[0].id == "1"
 
 
-def test_ten_thousand_nodes():
-    nodes = [node("0", "source"), *(node(str(i)) for i in range(1, 10_000))]
-    edges = [(str(i), str(i + 1)) for i in range(9_999)]
+def test_two_thousand_nodes():
+    nodes = [node("0", "source"), *(node(str(i)) for i in range(1, 2_000))]
+    edges = [(str(i), str(i + 1)) for i in range(1_999)]
     graph = build(nodes, *edges)
-    assert len(graph.nodes) == 10_000
-    assert len(graph.edges) == 9_999
+    assert len(graph.nodes) == 2_000
+    assert len(graph.edges) == 1_999
 
 
 @given(WORKFLOWS)

@@ -197,7 +197,7 @@ def test_tells_limits_kinds_languages_and_visibility():
     assert found["name"]["limits"] == {"minLength": 2, "maxLength": 9, "pattern": "^[a-z]+$"}
     assert (found["query"]["kind"], found["query"]["language"]) == ("code", "sql")
     assert (found["login"]["kind"], found["path"]["kind"]) == ("credential", "file")
-    assert found["login"]["choices"] == []
+    assert found["login"]["choices"] == [{"value": "", "label": "None"}]
     assert (found["path"]["choices"], found["path"]["suggestions"]) == (None, files.existing())
     assert sorted(found["port"]["visible_when"]["kind"]) == ["tcp", "udp"]
     assert (found["port"]["visible"], found["kind"]["visible"]) == (False, True)

@@ -449,14 +449,21 @@ def test_a_credential_is_one_of_the_names_there_are_and_no_template(monkeypatch)
     class LoginForm(BaseForm):
         template_fields = ("login",)
         login = CredentialField()
+        web = CredentialField(required=False, kinds=("bearer", "header"))
 
     assert LoginForm.problems({"login": "hunter2"}) == [
         ("login", "There is no credential of this name.")
     ]
-    monkeypatch.setattr(CredentialField, "names", staticmethod(lambda: ["shop", "mail"]))
-    assert LoginForm.problems({"login": "shop"}) == []
-    bound = LoginForm.bind({"login": "shop"})
-    assert bound.static_values == {"login": "shop"}
+    known = {"shop": "bearer", "mail": "smtp"}
+    monkeypatch.setattr(CredentialField, "known", staticmethod(lambda: known))
+    assert LoginForm.problems({"login": "shop", "web": "shop"}) == []
+    assert LoginForm.problems({"login": "mail", "web": "mail"}) == [
+        ("web", "This credential is of the kind smtp; use one of bearer, header.")
+    ]
+    assert list(LoginForm().fields["web"].choices) == [("", "None"), ("shop", "shop")]
+    assert LoginForm.credential_names({"login": "shop", "web": ""}) == {"login": "shop"}
+    bound = LoginForm.bind({"login": "bank"})  # whoever runs it has the credentials of its order
+    assert bound.static_values == {"login": "bank", "web": ""}
     for other in ("bank", "{{ data.login }}"):
         assert [name for name, _ in LoginForm.problems({"login": other})] == ["login"]
 

@@ -1,19 +1,18 @@
 """Credentials in requests."""
 
 import base64
-from dataclasses import dataclass
 
 import pytest
 
 from nodes.builtin.http_auth import apply_credential, has_fixed_host
-from orchestrator.exceptions import NodeFailed
+from nodes.builtin.http_poll import HttpPoll
+from nodes.builtin.http_request import HttpRequest
+from nodes.contract import NodeConfig, NodeOutput
+from nodes.testing import RecordingContext, driven
+from orchestrator.exceptions import NodeFailed, WorkflowInvalid
+from orchestrator.security.credentials import Credential
 from orchestrator.security.egress import Request
-
-
-@dataclass
-class Credential:
-    kind: str
-    values: dict[str, str]
+from tests.web_server import Reply, WebServer
 
 
 @pytest.mark.parametrize(
@@ -37,6 +36,7 @@ def test_each_kind_is_a_header(kind, values, name, value):
         ("smtp", {"password": "CANARY"}),
         ("bearer", {"token": "CANARY\r\nX: y"}),
         ("bearer", {"token": "CANARÝ"}),
+        ("bearer", {"token": "CANARY "}),
         ("header", {"name": "", "value": "CANARY"}),
         ("header", {"name": "X\nCANARY", "value": "x"}),
     ],
@@ -68,3 +68,45 @@ def test_what_is_no_header_is_refused_without_telling_it(kind, values):
 )
 def test_only_the_setting_itself_names_the_host_that_gets_a_login(address, fixed):
     assert has_fixed_host(address) is fixed
+
+
+KEY = {"key": Credential("header", {"name": "X-Api-Key", "value": "CANARY"})}
+
+
+async def test_a_request_and_all_its_pages_log_in(open_egress):
+    pages = {"/": {"rows": [1], "next": "/b"}, "/b": {"rows": [2], "next": None}}
+    with WebServer(lambda request: Reply(data=pages[request.path])) as server:
+        open_egress(f"127.0.0.1:{server.port}")
+        form = {"url": server.url + "/{{ data.p }}", "credential": "key", "pages": "url",
+                "page_field": "next", "items_field": "rows"}  # fmt: skip
+        async with driven(HttpRequest, form, credentials=KEY) as run:
+            got = await run.data({"p": ""})
+    assert got["response"]["items"] == [1, 2]
+    assert [request.headers["x-api-key"] for request in server.requests] == ["CANARY"] * 2
+
+
+async def test_a_poll_logs_in_and_a_redirect_elsewhere_does_not(open_egress):
+    with WebServer(lambda request: Reply(data=[1])) as far:
+        reply = Reply(302, headers={"Location": far.url})
+        with WebServer(lambda request: reply) as near:
+            open_egress(f"127.0.0.1:{near.port}", f"127.0.0.1:{far.port}")
+            form = {"url": near.url, "credential": "key", "times": 1}
+            async with driven(HttpPoll, form, credentials=KEY) as run:
+                assert await run.all() == [{"value": 1}]
+    assert near.requests[0].headers["x-api-key"] == "CANARY"
+    assert "x-api-key" not in far.requests[0].headers
+
+
+async def test_an_item_does_not_choose_who_gets_a_credential():
+    form = {"url": "{{ data.url }}", "credential": "key"}
+    with pytest.raises(WorkflowInvalid, match="names the host"):
+        async with driven(HttpRequest, form, credentials=KEY):
+            pass
+    node = HttpRequest(NodeConfig(id="1", type="http-request", form=form))
+    node.credentials.add("key", KEY["key"])  # as from the bench, which may not have looked
+    await node.init()
+    item = NodeOutput("1", {"url": "http://127.0.0.1:1/"})
+    node.render(item)
+    with pytest.raises(NodeFailed, match="names the host"):
+        await node.execute(item, RecordingContext())
+    await node.cleanup()

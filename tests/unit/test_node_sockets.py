@@ -22,7 +22,7 @@ DRIVERS = frozenset(
     "aiosmtplib asyncpg httpx MySQLdb psycopg psycopg2 psycopg_pool pymongo pymysql redis smtplib"
     " valkey".split()
 )
-DRIVEN: frozenset[str] = frozenset()
+DRIVEN = frozenset(("nodes/builtin/databases.py", "nodes/builtin/send_email.py"))
 """Modules that use a driver with addresses of the guard."""
 
 CALLS = frozenset(

@@ -1,0 +1,76 @@
+"""A PostgreSQL server of the tests' own, on loopback, with one account that has a password."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg
+
+from tests.waiting import eventually
+
+USER, PASSWORD = "shop", "correct-horse-battery"
+
+
+def find_programs() -> Path | None:
+    """Return the folder of the server's programs, or None where there is none."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).parent
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return places[0] if places else None
+
+
+class Postgres:
+    """A server in a folder of its own. It does not run as root: it refuses to."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self._account = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        if self._account:
+            shutil.chown(self._folder, "nobody")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/postgres?sslmode=disable"
+
+    def start(self) -> None:
+        secret = self._folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        data = self._folder / "data"
+        subprocess.run(
+            [self._programs / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256",
+             f"--pwfile={secret}", "--no-sync", "-E", "UTF8", "--locale=C"],
+            check=True, capture_output=True, cwd=self._folder, **self._account,
+        )  # fmt: skip
+        self._process = subprocess.Popen(
+            [self._programs / "postgres", "-D", data, "-p", str(self.port), "-F",
+             "-c", "listen_addresses=127.0.0.1", "-k", self._folder],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=self._folder, **self._account,
+        )  # fmt: skip
+        eventually(self._answers, 30)
+
+    def _answers(self) -> bool:
+        try:
+            self.run("select 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def run(self, sql: str) -> list[tuple]:
+        """Run statements and return the rows of the last one."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+        shutil.rmtree(self._folder, ignore_errors=True)
