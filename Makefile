@@ -57,8 +57,8 @@ bench: venv-bench ## the measurements of bench/, beside peers in the same run
 faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
 	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults -m fault -n 2
 
-security: venv-dev ## what hostile templates try, with a table of what came of it
-	$(BIN)/pytest tests/security
+security: venv-dev ## what attackers try at every door, with tables of what came of it
+	BODIES=10000 $(BIN)/pytest tests/security
 
 clean: ## what was built; the data folder stays
 	rm -rf $(VENV) frontend/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

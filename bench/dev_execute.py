@@ -28,6 +28,7 @@ from typing import Any
 from sides import HERE, private_server
 
 from orchestrator.runtime import lifeline
+from orchestrator.security.keyring import new_key
 
 BUDGET = 1.0
 CONNECTIONS = 8
@@ -101,6 +102,7 @@ def web_process() -> Iterator[Server]:
             "DATABASE_URL": "",
             "REDIS_URL": redis_url,
             "SECRET_KEY": secrets.token_urlsafe(32),
+            "ORCHESTRATOR_CREDENTIAL_KEYS": new_key(),
             "PORT": str(port),
             "LOG_LEVEL": "WARNING",
             "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(16),

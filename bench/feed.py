@@ -31,6 +31,7 @@ from dev_execute import Server, manage, wait_for
 from sides import HERE, private_server
 
 from orchestrator.runtime import lifeline
+from orchestrator.security.keyring import new_key
 
 DASHBOARDS = 50
 USERS = 5
@@ -113,6 +114,7 @@ def deployment(redis_url: str) -> Iterator[tuple[Server, int, list[str], Path]]:
         settings = environment(
             DJANGO_SETTINGS_MODULE="contenders.feed_settings", DATA_DIR=folder, DATABASE_URL="",
             REDIS_URL=redis_url, SECRET_KEY=secrets.token_urlsafe(32), PORT=str(port),
+            ORCHESTRATOR_CREDENTIAL_KEYS=new_key(),
             LOG_LEVEL="WARNING", FEED_STAMPS=str(stamps),
             DJANGO_SUPERUSER_PASSWORD=secrets.token_urlsafe(16),
         )  # fmt: skip

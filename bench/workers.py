@@ -25,6 +25,7 @@ from sides import HERE, private_server
 from orchestrator.execution.members import task_call
 from orchestrator.execution.tasks import TaskSpec
 from orchestrator.runtime.task_groups import DistributedExecutor
+from orchestrator.security.keyring import new_key
 from storage.datastore import open_store
 from storage.tasks import TaskQueue
 
@@ -61,7 +62,12 @@ def processes(*commands: list[str], **environment: str) -> Iterator[None]:
 def ours(url: str) -> float:
     """Return groups per second."""
     with tempfile.TemporaryDirectory(prefix="workers-") as folder:
-        environment = {"DATA_DIR": folder, "REDIS_URL": url, "SECRET_KEY": "bench"}
+        environment = {
+            "DATA_DIR": folder,
+            "REDIS_URL": url,
+            "SECRET_KEY": "bench",
+            "ORCHESTRATOR_CREDENTIAL_KEYS": new_key(),
+        }
         migrate = [sys.executable, "manage.py", "migrate", "-v0"]
         subprocess.run(migrate, cwd=HERE.parent, env={**os.environ, **environment}, check=True)
         worker = ["manage.py", "worker", "--import=contenders.members"]

@@ -10,8 +10,9 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
-from orchestrator.exceptions import InvalidRequest
+from orchestrator.exceptions import CredentialsClosed, InvalidRequest
 from orchestrator.runtime import private, redis_url
+from orchestrator.security import keyring
 from orchestrator.security.egress import EgressPolicy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -30,6 +31,13 @@ if not SECRET_KEY:
     raise ImproperlyConfigured(
         "Set SECRET_KEY. `make run` makes one and keeps it in the data folder."
     )
+_credential_keys = DATA_DIR / "credential_keys"
+try:
+    CREDENTIAL_KEYS = keyring.given(os.environ) or private.read(_credential_keys).split()
+except CredentialsClosed as error:
+    raise ImproperlyConfigured(error.message) from None
+if not CREDENTIAL_KEYS and sys.argv[1:2] in [[name] for name in _LOCAL]:
+    CREDENTIAL_KEYS = private.keep(_credential_keys, keyring.new_key).split()
 ALLOWED_HOSTS = [
     host.strip()
     for host in (os.environ.get("ALLOWED_HOSTS") or "127.0.0.1,localhost,[::1]").split(",")
@@ -110,6 +118,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["orchestrator.services.logins.LimitedBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
@@ -123,6 +132,8 @@ SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{URL_PREFIX}/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = int(os.environ.get("HSTS_SECONDS") or 0)
 X_FRAME_OPTIONS = "DENY"
+# A proxy with https in front redirects; subdomains and browsers' lists are not ours to decide on.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -161,6 +172,10 @@ SPECTACULAR_SETTINGS = {
     # Otherwise it puts a link into each of its buttons, which a keyboard stops at twice.
     "SWAGGER_UI_SETTINGS": {"deepLinking": False, "displayRequestDuration": True},
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestrator.api.described.add_errors",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "ReplayFrom": "orchestrator.models.DeadLetter.ReplayFrom",
         "StartFrom": [("resume", "resume"), ("beginning", "beginning")],
@@ -190,6 +205,7 @@ ORCHESTRATOR = {
         name.strip() for name in os.environ.get("TASK_MODULES", "").split(",") if name.strip()
     ],
     "EGRESS_ALLOW": EGRESS_ALLOW,
+    "CREDENTIAL_KEYS": CREDENTIAL_KEYS,
     "WORKER_ID": os.environ.get("WORKER_ID", "").strip(),
     "MAX_CONCURRENT_TASKS": int(os.environ.get("MAX_CONCURRENT_TASKS") or 8),
 }
@@ -197,7 +213,12 @@ ORCHESTRATOR = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "orchestrator.security.output.RedactingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # httpx and httpcore write addresses with their queries, and headers of answers.

@@ -3,6 +3,7 @@
     OrchestratorError
     ├── WorkflowInvalid          the JSON of a workflow cannot be used
     ├── InvalidRequest           another input of a client cannot be used
+    │   └── KeyReused            an idempotency key came with another request before
     ├── InvalidPayload           a value is not strict JSON, too deep or too large
     ├── NotFound
     │   └── UnknownTask          no task is registered under a name
@@ -30,6 +31,8 @@
     │   └── ToolTimeout          a tool took longer than allowed
     ├── NoWorker                 no worker is alive that could do it
     ├── Busy                     as many as allowed are running
+    ├── NoAnswer                 a workflow has not answered a webhook in time
+    ├── CredentialsClosed        no key, or not the one, or a credential that is not at hand
     ├── StoreUnavailable         Redis or the database is away
     ├── StoreRefused             the server cannot give the guarantees
     ├── LeaseLost                another owner holds the slot
@@ -74,6 +77,12 @@ class InvalidRequest(OrchestratorError):
     """The request is not valid."""
 
     code = "invalid_request"
+
+
+class KeyReused(InvalidRequest):
+    """This idempotency key came with another request before."""
+
+    code = "key_reused"
 
 
 class InvalidPayload(OrchestratorError):
@@ -303,6 +312,18 @@ class Busy(OrchestratorError):
     """As many as allowed are running; try again."""
 
     code = "busy"
+
+
+class NoAnswer(OrchestratorError):
+    """The workflow has not answered in time."""
+
+    code = "no_answer"
+
+
+class CredentialsClosed(OrchestratorError):
+    """No key opens it."""
+
+    code = "credentials_closed"
 
 
 class StoreUnavailable(OrchestratorError):

@@ -1,8 +1,9 @@
 """The WebSocket routes, behind one guard that denies by default."""
 
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
@@ -20,7 +21,8 @@ from orchestrator.consumers import (
     RunConsumer,
     WorkflowConsumer,
 )
-from orchestrator.exceptions import NotAllowed
+from orchestrator.exceptions import NotAllowed, OrchestratorError
+from orchestrator.security.actors import Actor
 from orchestrator.security.tokens import bearer
 from orchestrator.services import lifecycle, live
 from orchestrator.services.live import Credential
@@ -36,7 +38,8 @@ websocket_urlpatterns = [
 
 
 class Guard:
-    """Lets a socket in that brings a bearer token, or a session from a page of this very host.
+    """Lets a socket in that brings a bearer token or a ticket, or a session from a page of this
+    very host.
 
     A cookie is sent by the browser whatever page opens the socket, so a session is worth nothing
     without the right Origin. Whoever is refused gets a close code and not a word more.
@@ -51,7 +54,7 @@ class Guard:
             await _refuse(receive, send, NOT_ALLOWED)
             return
         try:
-            actor = await database_sync_to_async(live.watcher, thread_sensitive=False)(credential)
+            credential, actor = await _look_up(credential)
         except NotAllowed:
             await _refuse(receive, send, NOT_ALLOWED)
             return
@@ -63,6 +66,13 @@ class Guard:
             await self._application(scope, receive, send)
         except _NoRoute:
             await _refuse(receive, send, UNKNOWN)
+
+
+@partial(database_sync_to_async, thread_sensitive=False)
+def _look_up(credential: Credential) -> tuple[Credential, Actor | None]:
+    """Return what is looked at again while the socket is open, and whom it stands for now."""
+    credential = live.used(credential)
+    return credential, live.watcher(credential)
 
 
 class Routes:
@@ -85,11 +95,14 @@ class _NoRoute(Exception):
 def credential_of(scope: Scope) -> Credential | None:
     """Return what the socket was opened with; None when its origin is not ours.
 
-    A bearer token needs no origin, for a page of somebody else cannot send one.
+    A bearer token and a ticket need no origin, for a page of somebody else has none to send.
     """
     token = bearer(_header(scope, b"authorization"))
     if token is not None:
         return Credential(token=token)
+    tickets = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("ticket")
+    if tickets:
+        return Credential(ticket=tickets[-1])
     host = _header(scope, b"host")
     if not (same_origin(_header(scope, b"origin"), host) and _is_ours(host or "")):
         return None
@@ -152,6 +165,11 @@ async def lifespan(scope: Scope, receive: Any, send: Any) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            try:
+                await lifecycle.check_process()
+            except OrchestratorError as error:
+                await send({"type": "lifespan.startup.failed", "message": error.message})
+                return
             lifecycle.open_process()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":

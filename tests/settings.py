@@ -5,6 +5,7 @@ processes inherit the folder; an xdist worker makes one of its own.
 """
 
 import atexit
+import base64
 import os
 import shutil
 import tempfile
@@ -17,6 +18,10 @@ if os.environ.get("TEST_DATA_OWNER") != _worker:
     # Nobody listens there: a test that needs Redis asks for the fixture `live_redis`.
     os.environ["REDIS_URL"] = "redis://127.0.0.1:1/0"
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
+os.environ.setdefault(
+    "ORCHESTRATOR_CREDENTIAL_KEYS",
+    base64.urlsafe_b64encode(b"only for tests, not for secrets.").decode(),
+)
 
 from config.settings import *  # noqa: E402, F403
 

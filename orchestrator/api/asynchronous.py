@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.serializers import Serializer
 
-from orchestrator.api.authentication import actor_of_request, framework_request
+from orchestrator.api.authentication import asking, framework_request
 from orchestrator.api.errors import answer_of, json_response
 from orchestrator.security.actors import Actor
 
@@ -37,7 +37,7 @@ async def answered(request: HttpRequest, prepare: Prepare) -> HttpResponse:
 def posted(plain: HttpRequest, shape: Serializer) -> tuple[Actor, dict[str, Any]]:
     """Return who sends a POST, and what."""
     request = framework_request(plain)
-    actor = actor_of_request(request)
+    actor = asking(request)
     if request.method != "POST":
         raise MethodNotAllowed(request.method or "")
     return actor, shape.run_validation(request.data)

@@ -9,7 +9,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 
 from orchestrator.api.parsers import StrictJSONParser
-from orchestrator.security.actors import Actor, actor_of
+from orchestrator.models import ApiToken
+from orchestrator.security.actors import Actor, actor_of_request
 from orchestrator.security.tokens import bearer
 from orchestrator.services import access
 
@@ -17,14 +18,14 @@ from orchestrator.services import access
 class BearerAuthentication(BaseAuthentication):
     """`Authorization: Bearer wo_...`. Comes first, so that a 401 names the scheme."""
 
-    def authenticate(self, request: Request) -> tuple[Any, str] | None:
+    def authenticate(self, request: Request) -> tuple[Any, ApiToken] | None:
         raw = bearer(request.headers.get("Authorization"))
         if raw is None:
             return None
-        user = access.user_of_token(raw)
-        if user is None:
+        token = access.token_of(raw)
+        if token is None:
             raise AuthenticationFailed("the token is unknown or has expired")
-        return user, raw
+        return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -40,7 +41,7 @@ def framework_request(request: HttpRequest) -> Request:
     )
 
 
-def actor_of_request(request: Request) -> Actor:
+def asking(request: Request) -> Actor:
     """Return the actor of a request.
 
     Raises:
@@ -50,4 +51,4 @@ def actor_of_request(request: Request) -> Actor:
     """
     if request.user is None or not request.user.is_authenticated:
         raise NotAuthenticated
-    return actor_of(request.user)
+    return actor_of_request(request)

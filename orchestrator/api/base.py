@@ -1,5 +1,6 @@
 """What the views share."""
 
+from functools import cached_property
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -7,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.serializers import IntegerField, Serializer
 from rest_framework.views import APIView
 
-from orchestrator.security.actors import Actor, actor_of
+from orchestrator.security.actors import Actor, actor_of_request
 
 M = TypeVar("M", bound=Model)
 MAX_PAGE = 200
@@ -16,9 +17,9 @@ MAX_PAGE = 200
 class ResourceView(APIView):
     """A view whose request has an actor."""
 
-    @property
+    @cached_property
     def actor(self) -> Actor:
-        return actor_of(self.request.user)
+        return actor_of_request(self.request)
 
 
 class PageSerializer(Serializer):

@@ -45,7 +45,7 @@ _CHILD_ERRORS = dict.fromkeys((400, 404, 409, 413, 422, 429, 503, 504), ErrorSer
 _ERRORS = dict.fromkeys((404, 503), ErrorSerializer)
 
 
-@csrf_exempt  # checked with the session in `actor_of_request`; a bearer token needs no check
+@csrf_exempt  # checked with the session in `asking`; a bearer token needs no check
 async def execute(request: HttpRequest) -> HttpResponse:
     """Run one node on the bench; it waits for a child in the event loop that holds its pipes."""
     return await answered(request, _execute)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from orchestrator.api.serializers import MAX_INTEGER, JsonObject, Strict
+from orchestrator.api.serializers import MAX_INTEGER, JsonObject, PageOf, Strict
 from orchestrator.models import DeadLetter
 
 
@@ -56,11 +56,19 @@ class DeadLetterRow(serializers.ModelSerializer):
         )
 
 
+class DeadLetterList(PageOf):
+    results = DeadLetterRow(many=True)
+
+
 class DeadLetterDetail(DeadLetterRow):
     """A dead letter with what is needed to debug it."""
 
-    replayed_by = serializers.CharField(source="replayed_by.username", default=None)
-    discarded_by = serializers.CharField(source="discarded_by.username", default=None)
+    replayed_by = serializers.CharField(
+        source="replayed_by.username", allow_null=True, default=None
+    )
+    discarded_by = serializers.CharField(
+        source="discarded_by.username", allow_null=True, default=None
+    )
 
     class Meta(DeadLetterRow.Meta):
         fields = (

@@ -16,6 +16,7 @@ from orchestrator.api.dead_letter_serializers import (
     DeadLetterEdit,
     DeadLetterFilterSerializer,
     DeadLetterGroups,
+    DeadLetterList,
     DeadLetterRow,
     DiscardRequest,
     ReplayAnswer,
@@ -32,8 +33,9 @@ _ERRORS = dict.fromkeys((400, 404, 409), ErrorSerializer)
 
 class DeadLettersView(ResourceView):
     @extend_schema(
+        operation_id="dead_letters_list",
         parameters=[DeadLetterFilterSerializer, PageSerializer],
-        responses=DeadLetterRow(many=True),
+        responses=DeadLetterList,
     )
     def get(self, request: Request) -> Response:
         """List dead letters, newest first."""

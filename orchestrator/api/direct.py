@@ -24,6 +24,8 @@ Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 PATHS = frozenset({"/dev/execute", "/dev/render"})
 """Asynchronous views that look up the bearer token themselves."""
+HOOKS = "/webhooks/"
+"""Below it no session counts, and nobody is asked for a token of ours."""
 
 IN_PLACE = (
     "django.middleware.security.SecurityMiddleware",
@@ -43,7 +45,8 @@ FOR_BROWSERS = (
 
 
 class DirectPaths:
-    """Sends requests for PATHS with a bearer token the short way, all others through Django.
+    """Sends requests for PATHS with a bearer token, and all to webhooks, the short way, and others
+    through Django.
 
     With middleware of somebody else in the settings nothing goes around it.
     """
@@ -54,7 +57,8 @@ class DirectPaths:
         self._direct = DirectHandler() if known else application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        direct = path_inside(scope) in PATHS and _brings_token(scope)
+        path = path_inside(scope)
+        direct = path.startswith(HOOKS) or (path in PATHS and _brings_token(scope))
         await (self._direct if direct else self._application)(scope, receive, send)
 
 

@@ -6,6 +6,7 @@ from orchestrator.api.base import MAX_PAGE
 from orchestrator.api.serializers import (
     MAX_INTEGER,
     JsonObject,
+    PageOf,
     ProblemSerializer,
     Strict,
 )
@@ -24,6 +25,10 @@ class GraphRow(serializers.Serializer):
     name = serializers.CharField()
     digest = serializers.CharField()
     created_at = serializers.DateTimeField()
+
+
+class GraphList(PageOf):
+    results = GraphRow(many=True)
 
 
 class GraphCreated(GraphRow):
@@ -88,6 +93,13 @@ class RunListRow(RunRow):
     """A run in a list, with the name of its graph."""
 
     graph_name = serializers.CharField()
+
+
+class RunList(PageOf):
+    """Runs, and how many of those that match there are in each status."""
+
+    results = RunListRow(many=True)
+    by_status = serializers.DictField(child=serializers.IntegerField())
 
 
 class RunState(RunRow):

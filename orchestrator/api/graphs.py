@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestrator.api.base import PageSerializer, ResourceView, page
-from orchestrator.api.graph_serializers import GraphCreated, GraphDetail, GraphRow
+from orchestrator.api.graph_serializers import GraphCreated, GraphDetail, GraphList, GraphRow
 from orchestrator.api.serializers import ErrorSerializer
 from orchestrator.services import graphs
 from orchestrator.services.graphs import GraphView as Shown
@@ -25,9 +25,7 @@ class CreateView(ResourceView):
 
 
 class GraphsView(ResourceView):
-    @extend_schema(
-        operation_id="graph_list", parameters=[PageSerializer], responses=GraphRow(many=True)
-    )
+    @extend_schema(operation_id="graph_list", parameters=[PageSerializer], responses=GraphList)
     def get(self, request: Request) -> Response:
         """List the graphs, newest first."""
         rows, rest = page(graphs.list_all(self.actor), request)

@@ -1,12 +1,13 @@
 """The pages for people."""
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from orchestrator.security.actors import actor_of
+from orchestrator.security.actors import actor_of_request
 
 
 @require_safe
@@ -67,11 +68,25 @@ def queue(request: HttpRequest, workflow_id: str, queue: str) -> HttpResponse:
 
 def _page(request: HttpRequest, name: str, **context: str) -> HttpResponse:
     """Render a page; it offers what the role may do, which the services decide again."""
-    role = actor_of(request.user).role
+    role = actor_of_request(request).role
     context["role"] = role.name.lower() if role else ""
     context.setdefault("page", name)
     return render(request, f"orchestrator/{name}.html", context)
 
 
-login = LoginView.as_view(template_name="orchestrator/login.html", redirect_authenticated_user=True)
+class LoginForm(AuthenticationForm):
+    """Tells the same of a wrong name, a wrong password, and too many tries."""
+
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "invalid_login": "The name or the password is wrong, or there were too many tries: "
+        "then wait a quarter of an hour.",
+    }
+
+
+login = LoginView.as_view(
+    template_name="orchestrator/login.html",
+    authentication_form=LoginForm,
+    redirect_authenticated_user=True,
+)
 logout = LogoutView.as_view()

@@ -23,6 +23,7 @@ from orchestrator.api.graph_serializers import (
     RetryRequest,
     RunAnswer,
     RunFilterSerializer,
+    RunList,
     RunListRow,
     RunRequest,
     RunState,
@@ -44,7 +45,7 @@ _COLUMNS = ("position", "number", "node", "started_ms", "seconds", "port", "fail
 _AGAIN = {202: RunState, **_ERRORS, 503: ErrorSerializer}
 
 
-@csrf_exempt  # checked with the session in `actor_of_request`; a bearer token needs no check
+@csrf_exempt  # checked with the session in `asking`; a bearer token needs no check
 async def run(request: HttpRequest) -> HttpResponse:
     """Run a graph; it waits in the event loop for the worker that does it."""
     return await answered(request, _prepare)
@@ -101,7 +102,7 @@ class RunsView(ResourceView):
     @extend_schema(
         operation_id="graph_runs_list",
         parameters=[RunFilterSerializer, PageSerializer],
-        responses=RunListRow(many=True),
+        responses=RunList,
     )
     def get(self, request: Request) -> Response:
         """List runs, newest first. `by_status` counts those that match in each status."""

@@ -35,7 +35,7 @@ class ToolView(ResourceView):
         return Response({**_row(tool), "arguments": schema})
 
 
-@csrf_exempt  # checked with the session in `actor_of_request`; a bearer token needs no check
+@csrf_exempt  # checked with the session in `asking`; a bearer token needs no check
 async def call(request: HttpRequest, name: str) -> HttpResponse:
     """Call a tool; it waits in the event loop for the worker that does it."""
     return await answered(request, partial(_prepare, name))

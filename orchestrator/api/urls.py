@@ -10,7 +10,9 @@ from django.urls import URLPattern, re_path
 
 from orchestrator.api import (
     account,
+    audit,
     bench,
+    credentials,
     dead_letters,
     examples,
     fragments,
@@ -23,8 +25,10 @@ from orchestrator.api import (
     runs,
     schema,
     taps,
+    tickets,
     tools,
     validation,
+    webhooks,
     workflows,
 )
 from orchestrator.api.negotiation import page_or_api
@@ -33,6 +37,7 @@ __all__ = ["schema", "urlpatterns"]
 
 SLUG = r"[-a-zA-Z0-9_]+"
 NUMBER = r"[0-9]{1,15}"
+HOOK = r"[-a-zA-Z0-9_/]{1,200}?"
 RUN = f"graph/runs/(?P<run_id>{SLUG})"
 QUEUE = rf"queues/(?P<workflow_id>{SLUG})/(?P<queue>[^/]+)"
 
@@ -45,6 +50,9 @@ urlpatterns = [
     route("healthz", health.healthz, "healthz"),
     route("readyz", health.ReadyView.as_view(), "readyz"),
     route("account", account.AccountView.as_view(), "account"),
+    route("audit", audit.AuditView.as_view(), "audit"),
+    route("audit/export", audit.AuditExportView.as_view(), "audit-export"),
+    route("ws-tickets", tickets.TicketsView.as_view(), "ws-tickets"),
     route("prod/start", production.StartView.as_view(), "start"),
     route("prod/stop", production.StopView.as_view(), "stop"),
     route("prod/pause", production.PauseView.as_view(), "pause"),
@@ -81,6 +89,8 @@ urlpatterns = [
         workflows.VersionView.as_view(),
         "version",
     ),
+    route("credentials", credentials.CredentialsView.as_view(), "credentials"),
+    route(f"credentials/(?P<name>{SLUG})", credentials.CredentialView.as_view(), "credential"),
     route("examples", examples.ExamplesView.as_view(), "examples"),
     route("nodes", nodes.NodesView.as_view(), "nodes"),
     route(f"nodes/(?P<node_type>{SLUG})/form", nodes.NodeFormView.as_view(), "node-form"),
@@ -136,6 +146,7 @@ urlpatterns = [
     ),
     route("studio", pages.studio, "studio-new"),
     route(f"studio/(?P<workflow_id>{SLUG})", pages.studio, "studio"),
+    route(rf"webhooks/(?P<path>{HOOK})", webhooks.receive, "webhook"),
     route("schema", schema.SchemaView.as_view(), "schema"),
     route("docs", login_required(schema.DocsView.as_view(url_name="schema")), "docs"),
 ]

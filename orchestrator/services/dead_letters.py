@@ -24,6 +24,7 @@ from orchestrator.models import DeadLetter, Workflow
 from orchestrator.runtime import replays
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import audit
 from orchestrator.services import status as statuses
 from orchestrator.services.stores import with_store
 from storage.codec import encode
@@ -112,11 +113,14 @@ def edit(actor: Actor, dead_letter_id: int, changes: dict[str, Json]) -> DeadLet
     with transaction.atomic():
         letter = _find(dead_letter_id, lock=True)
         _refuse_unless_dead(letter)
+        before = {"note": letter.note, "edited": letter.edited}
         letter.note = changes.get("note", letter.note)
         edits = {**(letter.edited or {}), **{k: changes[k] for k in EDITABLE if k in changes}}
         letter.edited = {k: v for k, v in edits.items() if v is not None} or None
         _check_edits(letter)
         letter.save(update_fields=["note", "edited"])
+        after = {"note": letter.note, "edited": letter.edited}
+        audit.record(actor, "dead_letter.edit", _name(letter), before=before, after=after)
     return letter
 
 
@@ -145,13 +149,16 @@ def replay(actor: Actor, dead_letter_id: int, origin: str = From.START) -> tuple
         replays.sealed(letter, origin)
     except InvalidPayload as error:
         raise Conflict(f"dead letter {letter.pk} cannot be replayed: {error.message}") from None
-    changed = DeadLetter.objects.filter(pk=letter.pk, status=Status.DEAD).update(
-        status=Status.REPLAYING,
-        replay_count=F("replay_count") + 1,
-        replay_from=origin,
-        replay_at=Now(),
-        replayed_by_id=actor.id,
-    )
+    with transaction.atomic():
+        changed = DeadLetter.objects.filter(pk=letter.pk, status=Status.DEAD).update(
+            status=Status.REPLAYING,
+            replay_count=F("replay_count") + 1,
+            replay_from=origin,
+            replay_at=Now(),
+            replayed_by_id=actor.id,
+        )
+        if changed:
+            audit.record(actor, "dead_letter.replay", _name(letter), after={"from": origin})
     if not changed:
         _refuse_unless_dead(_find(dead_letter_id))
     _send(letter)
@@ -169,9 +176,12 @@ def discard(actor: Actor, dead_letter_id: int, note: str | None = None) -> DeadL
     authorize(actor, "dead_letter.discard")
     letter = _find(dead_letter_id)
     changes = {} if note is None else {"note": note}
-    changed = DeadLetter.objects.filter(pk=letter.pk, status=Status.DEAD).update(
-        status=Status.DISCARDED, discarded_at=Now(), discarded_by_id=actor.id, **changes
-    )
+    with transaction.atomic():
+        changed = DeadLetter.objects.filter(pk=letter.pk, status=Status.DEAD).update(
+            status=Status.DISCARDED, discarded_at=Now(), discarded_by_id=actor.id, **changes
+        )
+        if changed:
+            audit.record(actor, "dead_letter.discard", _name(letter), after=changes)
     letter.refresh_from_db()
     if not changed:
         _refuse_unless_dead(letter)
@@ -203,6 +213,10 @@ def _find(dead_letter_id: int, *, lock: bool = False) -> DeadLetter:
     if found is None:
         raise NotFound(f"there is no dead letter {dead_letter_id}")
     return found
+
+
+def _name(letter: DeadLetter) -> str:
+    return f"dead-letter:{letter.pk}"
 
 
 def _refuse_unless_dead(letter: DeadLetter) -> None:

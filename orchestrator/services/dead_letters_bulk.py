@@ -5,7 +5,7 @@ off may be asked for again: what was done stays done.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 from django.core.exceptions import EmptyResultSet
@@ -23,6 +23,7 @@ from django.db.models.functions import Concat, Now, RowNumber
 from orchestrator.exceptions import Conflict, InvalidRequest, Problem
 from orchestrator.models import DeadLetter, Workflow
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import audit
 from orchestrator.services import status as statuses
 from orchestrator.services.dead_letters import DeadLetterFilter, From, Status, places
 
@@ -73,6 +74,7 @@ def replay_all(
             count += _schedule(part, actor, origin, pause, before=count)
         if count > before:
             touched.append(workflow)
+    _record(actor, "dead_letter.replay", selection, count)
     found = {status["workflow_id"]: status["status"] for status in statuses.of_workflows(touched)}
     return BulkChange(count=count, skipped=total - count, workflows=found)
 
@@ -92,7 +94,17 @@ def discard_all(actor: Actor, selection: Selection, note: str | None = None) -> 
         )
         for part in _parts(rows)
     )
+    _record(actor, "dead_letter.discard", selection, count)
     return BulkChange(count=count, skipped=total - count)
+
+
+def _record(actor: Actor, action: str, selection: Selection, count: int) -> None:
+    """Write one row for all letters; each of them tells who has done it, too."""
+    if selection.ids is not None:
+        asked: dict[str, object] = {"ids": sorted(selection.ids)}
+    else:
+        asked = {"filter": asdict(selection.wanted or DeadLetterFilter())}
+    audit.record(actor, action, "dead-letters", after={**asked, "count": count})
 
 
 def _selected(selection: Selection) -> tuple[QuerySet[DeadLetter], int]:

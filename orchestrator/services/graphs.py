@@ -11,6 +11,8 @@ from orchestrator.flow.drawing import draw
 from orchestrator.models import Graph
 from orchestrator.runtime.run_graphs import load_graph
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import audit
+from orchestrator.services.credential_use import require_use
 from orchestrator.services.run_store import DjangoGraphStore
 from orchestrator.services.stores import run_async
 from orchestrator.services.workflows import require_template_rights
@@ -36,13 +38,17 @@ def create(actor: Actor, raw: Json, *, graph_id: str | None = None) -> GraphView
     authorize(actor, "graph.create")
     loaded = load_graph(raw)
     require_template_rights(actor, (node.config for node in loaded.flow.spec.nodes))
+    require_use(actor, loaded.flow.graph)
     record = GraphRecord(
         id=graph_id or new_id(),
         name=loaded.flow.spec.name or graph_id or "graph",
         definition=raw,
         digest=loaded.digest,
     )
-    return _view(run_async(partial(DjangoGraphStore().save, record)), loaded.warnings)
+    saved = run_async(partial(DjangoGraphStore().save, record))
+    Graph.objects.filter(pk=record.id, created_by=None).update(created_by_id=actor.id)
+    audit.record(actor, "graph.create", f"graph:{record.id}", after={"digest": record.digest})
+    return _view(saved, loaded.warnings)
 
 
 def list_all(actor: Actor) -> QuerySet[Graph]:
@@ -76,6 +82,7 @@ def delete(actor: Actor, graph_id: str) -> None:
     """
     authorize(actor, "graph.delete", graph_id)
     run_async(partial(DjangoGraphStore().delete, graph_id))
+    audit.record(actor, "graph.delete", f"graph:{graph_id}")
 
 
 def find(graph_id: str) -> GraphRecord:

@@ -1,8 +1,20 @@
 """What a web process holds open from its start to its end."""
 
+from channels.db import database_sync_to_async
+
+from orchestrator.services import credential_keys
 from orchestrator.services.bench.pools import close_bench
 from orchestrator.services.live import close_live, live
 from orchestrator.services.stores import close_shared_store, shared_store
+
+
+async def check_process() -> None:
+    """Raise when this process must not begin.
+
+    Raises:
+        CredentialsClosed: there are no keys for credentials, or the wrong ones.
+    """
+    await database_sync_to_async(credential_keys.check_at_start)()
 
 
 def open_process() -> None:

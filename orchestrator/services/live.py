@@ -15,7 +15,7 @@ from orchestrator.runtime.feed_hub import FeedHub
 from orchestrator.runtime.rate_history import EVERY
 from orchestrator.runtime.shared_read import SharedRead
 from orchestrator.security.actors import SYSTEM, Actor, actor_of, authorize
-from orchestrator.services import access, status, system
+from orchestrator.services import access, status, system, tickets
 from orchestrator.services.stores import shared_store
 from orchestrator.services.workflows import find, list_all
 
@@ -30,10 +30,25 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What a socket was opened with; it is looked at again while the socket is open."""
+    """What a socket was opened with; it is looked at again while the socket is open.
+
+    One with a ticket has that first, and then what the ticket was asked for with.
+    """
 
     token: str | None = None
+    token_id: int | None = None
     session_key: str | None = None
+    ticket: str | None = None
+
+
+def used(credential: Credential) -> Credential:
+    """Use a ticket up, and return what it was asked for with; anything else stays as it is."""
+    if credential.ticket is None:
+        return credential
+    ticket = tickets.redeem(credential.ticket)
+    if ticket is None:
+        return Credential()
+    return Credential(token_id=ticket.token_id, session_key=ticket.session_key or None)
 
 
 def watcher(credential: Credential) -> Actor | None:
@@ -42,13 +57,20 @@ def watcher(credential: Credential) -> Actor | None:
     Raises:
         NotAllowed: they may not watch.
     """
+    token = None
     if credential.token is not None:
-        user = access.user_of_token(credential.token)
+        token = access.token_of(credential.token)
+    elif credential.token_id is not None:
+        token = access.token_by_id(credential.token_id)
+    if token is not None:
+        actor = actor_of(token.user, scopes=token.scopes)
+    elif credential.session_key is not None:
+        user = access.user_of_session(credential.session_key)
+        if user is None:
+            return None
+        actor = actor_of(user)
     else:
-        user = access.user_of_session(credential.session_key or "")
-    if user is None:
         return None
-    actor = actor_of(user)
     authorize(actor, "production.status")
     return actor
 

@@ -13,9 +13,11 @@ from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import Conflict, StoreRefused
 from orchestrator.flow.builder import LoadedFlow
 from orchestrator.runtime import embedded, lifeline, private
+from orchestrator.runtime.credentials import Order, sealed, used_by
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.local import LocalRun, Outcome
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import credential_use as _  # noqa: F401  # forms ask it for names
 from orchestrator.services.examples import copy_data
 from storage.codec import decode
 from storage.datastore import open_store
@@ -47,6 +49,7 @@ def run_file(
         OSError: the file cannot be read.
         InvalidPayload: it is not JSON.
         WorkflowInvalid: it is no valid workflow.
+        NotFound: there is no credential of a name that it uses.
         Conflict: it runs already in this data folder.
         StoreUnavailable, StoreRefused: there is no usable Redis-protocol server.
     """
@@ -55,6 +58,7 @@ def run_file(
         raise StoreRefused("memory:// is for one process only: give REDIS_URL a server")
     path = path.resolve()
     flow = flow_engine().load(decode(path.read_bytes()))
+    order = sealed(actor, used_by(node.node for node in flow.graph.nodes.values()))
     workflow = f"run-{slugify(path.stem) or 'workflow'}"
     data_dir = orchestrator_settings().DATA_DIR
     folder = private.make_folder(data_dir / "runs" / workflow)
@@ -66,17 +70,26 @@ def run_file(
         with embedded.redis_url(data_dir, redis_url) as url:
             os.environ["REDIS_URL"] = url  # the hosts read it
             dead_letters = folder / "dead-letters.jsonl"
-            return asyncio.run(_run(workflow, flow, url, dead_letters, watch, resume))
+            return asyncio.run(_run(workflow, flow, url, dead_letters, watch, resume, order))
     finally:
         os.close(alone)
 
 
 async def _run(
-    workflow: str, flow: LoadedFlow, url: str, dead_letters: Path, watch: Watch, resume: bool
+    workflow: str,
+    flow: LoadedFlow,
+    url: str,
+    dead_letters: Path,
+    watch: Watch,
+    resume: bool,
+    order: Order,
 ) -> Ended:
     store = open_store(url)
     limit = orchestrator_settings().BLOCK_LIMIT
-    run = LocalRun(workflow, flow, store, dead_letters=dead_letters, block_limit=limit, watch=watch)
+    run = LocalRun(
+        workflow, flow, store, dead_letters=dead_letters, block_limit=limit,
+        credentials=order, watch=watch,
+    )  # fmt: skip
     asked: list[int] = []
 
     def on_signal(number: int) -> None:

@@ -14,7 +14,7 @@ from orchestrator.runtime.parity import replay
 from orchestrator.runtime.parity.compare import Report
 from orchestrator.runtime.parity.record import Replay
 from orchestrator.security.actors import Actor, authorize
-from orchestrator.services import taps
+from orchestrator.services import credential_use, taps
 from orchestrator.services.bench.cache import BenchCache
 from orchestrator.services.bench.request import session_of
 from orchestrator.services.examples import copy_data
@@ -53,13 +53,15 @@ def compare(actor: Actor, request: ParityRequest) -> Report:
         InvalidPayload: a file is not JSON.
         WorkflowInvalid: it is no valid workflow.
         NotFound: there is no such workflow.
-        InvalidRequest: there are no such items.
+        InvalidRequest: there are no such items, or it uses credentials.
         Conflict: its loops feed each other.
         StoreUnavailable: Redis is away, for `tap` and `cache`.
     """
     authorize(actor, "bench.execute", request.workflow)
     name, definition = _definition(request)
     flow = flow_engine().load(definition)
+    if names := credential_use.used_in(flow.graph):
+        raise InvalidRequest(f"it uses credentials, which parity has none of: {', '.join(names)}")
     replay.in_order(flow)
     seed = random.randrange(10**6) if request.seed is None else request.seed
     given = _given(actor, request, flow)

@@ -11,10 +11,11 @@ from django.db.models import QuerySet
 from orchestrator.exceptions import Conflict, InvalidRequest, NotFound
 from orchestrator.flow.builder import LoadedFlow
 from orchestrator.models import LoopSlot, Workflow, WorkflowVersion
+from orchestrator.runtime import run_as
 from orchestrator.runtime.desires import ENDS, exceeds
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
-from orchestrator.services import slots, upgrades
+from orchestrator.services import audit, credential_use, slots, upgrades, webhooks
 from orchestrator.services import status as statuses
 from orchestrator.services.upgrades import Upgrade
 from orchestrator.services.workflows import find, find_version
@@ -70,10 +71,11 @@ def start(
     if loop is not None:
         if origin is not None or number is not None:
             raise InvalidRequest("a loop is started as it is: without `from` and `version`")
-        return _change(workflow_id, lambda workflow: _start_loop(workflow, loop))
+        ask = _Ask(actor, "production.start", workflow_id, loop)
+        return _change(ask, lambda workflow: _start_loop(workflow, loop))
     for _ in range(_TRIES):
         try:
-            return _try_start(workflow_id, number, origin)
+            return _try_start(actor, workflow_id, number, origin)
         except _Overtaken:
             continue
     raise Conflict(f"{workflow_id} is changed again and again at this moment; try again")
@@ -100,7 +102,7 @@ def stop(actor: Actor, workflow_id: str, *, loop: str | None = None, force: bool
         target.settle(State.STOPPED)
         return changed
 
-    return _change(workflow_id, apply)
+    return _change(_Ask(actor, "production.stop", workflow_id, loop, force), apply)
 
 
 def drain(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
@@ -120,7 +122,7 @@ def drain(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
         target.refuse(Desired.STOPPED, Desired.KILLED, message="does not run")
         return target.desire(Desired.DRAINING)
 
-    return _change(workflow_id, apply)
+    return _change(_Ask(actor, "production.drain", workflow_id, loop), apply)
 
 
 def pause(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
@@ -140,7 +142,7 @@ def pause(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
         target.settle(State.PAUSED)
         return changed
 
-    return _change(workflow_id, apply)
+    return _change(_Ask(actor, "production.pause", workflow_id, loop), apply)
 
 
 def resume(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change:
@@ -159,13 +161,41 @@ def resume(actor: Actor, workflow_id: str, *, loop: str | None = None) -> Change
         target.settle(_idle_state(workflow))
         return changed
 
-    return _change(workflow_id, apply)
+    return _change(_Ask(actor, "production.resume", workflow_id, loop), apply)
 
 
-def _change(workflow_id: str, apply: Callable[[Workflow], bool]) -> Change:
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Who asks for what, of a workflow or of one loop."""
+
+    actor: Actor
+    action: str
+    workflow_id: str
+    loop: str | None = None
+    force: bool = False
+
+    def record(self, before: dict[str, Any], workflow: Workflow) -> None:
+        more = {"loop": self.loop, "force": self.force}
+        after = {**_wanted(workflow), **{name: value for name, value in more.items() if value}}
+        what = f"workflow:{self.workflow_id}"
+        audit.record(self.actor, self.action, what, before=before, after=after)
+
+
+def _wanted(workflow: Workflow) -> dict[str, Any]:
+    version = workflow.active_version
+    return {
+        "desired": workflow.desired,
+        "activation": workflow.activation,
+        "version": version.number if version else None,
+    }
+
+
+def _change(ask: _Ask, apply: Callable[[Workflow], bool]) -> Change:
     with transaction.atomic():
-        workflow = find(workflow_id, lock=True)
+        workflow = find(ask.workflow_id, lock=True)
+        before = _wanted(workflow)
         changed = apply(workflow)
+        ask.record(before, workflow)
     return Change(status=statuses.of_workflow(workflow), changed=changed)
 
 
@@ -249,10 +279,12 @@ class _Overtaken(Exception):
     everybody waiting for."""
 
 
-def _try_start(workflow_id: str, number: int | None, origin: str | None) -> Change:
+def _try_start(actor: Actor, workflow_id: str, number: int | None, origin: str | None) -> Change:
     seen = find(workflow_id)
     version = find_version(seen, number)
     flow = flow_engine().load_saved(version.definition)
+    credential_use.require_run_as(version.created_by, flow.graph)
+    run_as.require_templates(version.created_by, flow.graph.nodes.values())
     upgrade = _upgrade(seen, flow, version, origin)
 
     def apply(workflow: Workflow) -> bool:
@@ -265,7 +297,7 @@ def _try_start(workflow_id: str, number: int | None, origin: str | None) -> Chan
             raise _Overtaken
         return _start(workflow, version, flow, upgrade, origin)
 
-    return _change(workflow_id, apply)
+    return _change(_Ask(actor, "production.start", workflow_id), apply)
 
 
 def _upgrade(
@@ -311,6 +343,7 @@ def _start(
     workflow.active_version = version
     workflow.desired = Desired.RUNNING
     workflow.save()
+    webhooks.claim(workflow, flow.graph)
     return slots.prepare(workflow, loops, changed) or news
 
 

@@ -15,7 +15,7 @@ from orchestrator.flow.queues import PlannedQueue, plan_queues
 from orchestrator.models import Workflow, WorkflowVersion
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
-from orchestrator.services import queue_views
+from orchestrator.services import audit, queue_views
 from orchestrator.services.stores import with_store
 from orchestrator.services.workflows import find
 from storage.base import Entry
@@ -117,6 +117,8 @@ def purge(actor: Actor, workflow_id: str, queue: str, *, confirm: str) -> int:
         "audit: %s (id %s) purged the queue %s of %s: %d entries removed",
         actor.name, actor.id, queue, workflow_id, removed,
     )  # fmt: skip
+    what = f"queue:{workflow_id}/{queue}"
+    audit.record(actor, "queue.purge", what, after={"removed": removed})
     return removed
 
 

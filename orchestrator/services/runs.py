@@ -26,7 +26,7 @@ from orchestrator.runtime import run_control, worker_leases
 from orchestrator.runtime.run_feed import PREFIX, publish_status, shown
 from orchestrator.runtime.task_runs import task_of
 from orchestrator.security.actors import Actor, authorize
-from orchestrator.services import graphs
+from orchestrator.services import audit, graphs
 from orchestrator.services.live import feed_hub
 from orchestrator.services.run_store import DjangoGraphStore, DjangoRunStore
 from orchestrator.services.stores import run_async, shared_store
@@ -78,7 +78,10 @@ def create(actor: Actor, wish: RunWish) -> tuple[RunRecord, bool]:
         idempotency_key=wish.idempotency_key,
         request_digest=_digest(wish),
     )
-    return run_async(partial(DjangoRunStore().create, record))
+    made: tuple[RunRecord, bool] = run_async(partial(DjangoRunStore().create, record))
+    if made[1]:
+        audit.record(actor, "run.start", f"run:{made[0].id}", after={"graph": wish.graph_id})
+    return made
 
 
 async def execute(run: RunRecord, *, created: bool, wait: bool) -> None:
@@ -146,7 +149,9 @@ def cancel(actor: Actor, run_id: str) -> RunRecord:
             await publish_status(shared_store().feed, run_id, run.status)
         return run
 
-    return run_async(cancelled)
+    run: RunRecord = run_async(cancelled)
+    audit.record(actor, "run.cancel", f"run:{run_id}", after={"status": run.status})
+    return run
 
 
 def resume(actor: Actor, run_id: str) -> RunRecord:
@@ -157,7 +162,9 @@ def resume(actor: Actor, run_id: str) -> RunRecord:
         Conflict: it has not ended, or has come to its end.
     """
     authorize(actor, "run.resume", run_id)
-    return _again(partial(run_control.resume, DjangoRunStore(), DjangoGraphStore(), run_id))
+    run = _again(partial(run_control.resume, DjangoRunStore(), DjangoGraphStore(), run_id))
+    audit.record(actor, "run.resume", f"run:{run_id}", after={"status": run.status})
+    return run
 
 
 def retry(actor: Actor, run_id: str, origin: str) -> RunRecord:
@@ -169,7 +176,9 @@ def retry(actor: Actor, run_id: str, origin: str) -> RunRecord:
     """
     authorize(actor, "run.retry", run_id)
     how = run_control.restart if origin == "start" else run_control.resume
-    return _again(partial(how, DjangoRunStore(), DjangoGraphStore(), run_id))
+    run = _again(partial(how, DjangoRunStore(), DjangoGraphStore(), run_id))
+    audit.record(actor, "run.retry", f"run:{run_id}", after={"from": origin, "status": run.status})
+    return run
 
 
 def fork(actor: Actor, run_id: str, checkpoint: int) -> RunRecord:
@@ -181,7 +190,10 @@ def fork(actor: Actor, run_id: str, checkpoint: int) -> RunRecord:
     """
     authorize(actor, "run.fork", run_id)
     stores = DjangoRunStore(), DjangoGraphStore()
-    return _again(partial(run_control.fork, *stores, run_id, checkpoint))
+    run = _again(partial(run_control.fork, *stores, run_id, checkpoint))
+    told = {"of": run_id, "checkpoint": checkpoint}
+    audit.record(actor, "run.fork", f"run:{run.id}", after=told)
+    return run
 
 
 def delete(actor: Actor, run_id: str) -> None:
@@ -193,6 +205,7 @@ def delete(actor: Actor, run_id: str) -> None:
     """
     authorize(actor, "run.delete", run_id)
     run_async(partial(DjangoRunStore().delete, run_id))
+    audit.record(actor, "run.delete", f"run:{run_id}")
 
 
 def live_state(actor: Actor, run_id: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from orchestrator.flow.problems import json_path
 from orchestrator.runtime import worker_leases
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import audit
 from orchestrator.services.stores import shared_store
 from storage.tasks import Task, TaskQueue, put_and_wait
 
@@ -66,6 +67,7 @@ def prepare(actor: Actor, name: str, arguments: dict[str, Json], timeout: float)
         raise InvalidRequest(f"the arguments do not fit the tool {name}", problems=problems)
     if not worker_leases.living():
         raise NoWorker
+    audit.record(actor, "tool.call", f"tool:{name}", after={"arguments": arguments})
     return ToolCall(name=name, arguments=arguments, timeout=timeout)
 
 

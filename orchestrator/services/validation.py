@@ -11,6 +11,7 @@ from orchestrator.flow.graph import FlowGraph, FlowNode
 from orchestrator.flow.problems import MAX_PROBLEMS
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import credential_use
 from orchestrator.services.workflows import require_template_rights
 
 _PLACE = re.compile(r"(nodes|edges)\[(\d+)\]")
@@ -82,7 +83,8 @@ def _queues(graph: FlowGraph) -> dict[str, str]:
 
 def _warnings(actor: Actor, flow: LoadedFlow) -> list[Problem]:
     """Return what need not be wrong."""
-    return [*_unread_queues(flow.graph), *_rights(actor, flow.graph)]
+    unread = _unread_queues(flow.graph)
+    return [*unread, *_rights(actor, flow.graph), *credential_use.rights(actor, flow.graph)]
 
 
 def _unread_queues(graph: FlowGraph) -> Iterator[Problem]:

@@ -14,6 +14,8 @@ from orchestrator.models import Workflow, WorkflowVersion
 from orchestrator.runtime.desires import ENDS
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import audit
+from orchestrator.services.credential_use import require_use
 from orchestrator.services.status import held, is_completed
 from orchestrator.services.stores import with_store
 
@@ -30,12 +32,15 @@ def create(actor: Actor, raw: Json, *, workflow_id: str | None = None) -> Workfl
     authorize(actor, "workflow.create")
     flow = flow_engine().load(raw)
     require_template_rights(actor, (node.config for node in flow.spec.nodes))
+    require_use(actor, flow.graph)
     name = flow.spec.name or workflow_id or "workflow"
     if workflow_id is not None and slugify(workflow_id) != workflow_id:
         raise InvalidRequest(f"the id {workflow_id!r} is not a slug")
     with transaction.atomic():
         workflow = _insert(workflow_id or _free_id(name), name)
-        return _add_version(actor, workflow, raw, digest(flow.spec), number=1)
+        version = _add_version(actor, workflow, raw, digest(flow.spec), number=1)
+        audit.record(actor, "workflow.create", f"workflow:{workflow.pk}", after=_told(version))
+        return version
 
 
 def check(actor: Actor, raw: Json) -> None:
@@ -65,6 +70,7 @@ def save(
     _check_newest(find(workflow_id).versions.first(), after)
     flow = flow_engine().load(raw)
     require_template_rights(actor, (node.config for node in flow.spec.nodes))
+    require_use(actor, flow.graph)
     code = digest(flow.spec)
     with transaction.atomic():
         workflow = find(workflow_id, lock=True)
@@ -73,6 +79,8 @@ def save(
         if last is not None and last.digest == code and last.definition == raw:
             return last, False
         version = _add_version(actor, workflow, raw, code, number=(last.number if last else 0) + 1)
+        told = {"before": _told(last), "after": _told(version)}
+        audit.record(actor, "workflow.save", f"workflow:{workflow_id}", **told)
         workflow.name = flow.spec.name or workflow.name
         workflow.save(update_fields=["name", "updated_at"])
         return version, True
@@ -127,6 +135,8 @@ def delete(actor: Actor, workflow_id: str) -> None:
         workflow = find(workflow_id, lock=True)
         if _is_active(workflow):
             raise Conflict(f"{workflow_id} is not stopped")
+        last = workflow.versions.first()
+        audit.record(actor, "workflow.delete", f"workflow:{workflow_id}", before=_told(last))
         workflow.active_version = None
         workflow.save(update_fields=["active_version"])
         workflow.delete()
@@ -158,6 +168,13 @@ def find_version(workflow: Workflow, number: int | None = None) -> WorkflowVersi
     if version is None:
         raise NotFound(f"{workflow.pk} has no version {number if number is not None else 1}")
     return version
+
+
+def _told(version: WorkflowVersion | None) -> dict[str, Any] | None:
+    """Return what the audit log tells of a version, which itself is never changed."""
+    if version is None:
+        return None
+    return {"version": version.number, "digest": version.digest}
 
 
 def _check_newest(last: WorkflowVersion | None, number: int | None) -> None:

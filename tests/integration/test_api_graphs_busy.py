@@ -38,12 +38,13 @@ async def test_a_request_waits_for_a_run_only_so_long(post, shared_store, monkey
     monkeypatch.setattr(runs, "WAIT_SECONDS", 0.3)
     made = await sync_to_async(graphs.create)(SYSTEM, GRAPH)
     body = {"graph_id": made.graph.id, "initial_state": {"x": 1}, "idempotency_key": "k"}
+    before = await TaskQueue(shared_store.queue).waiting()
     for _ in range(2):
         answer = await post("/graph/run", body)
         assert answer.status_code == 202
         run = answer.json()
         assert (run["status"], run["state"]) == ("pending", {"x": 1})
-    assert await TaskQueue(shared_store.queue).waiting() == 1
+    assert await TaskQueue(shared_store.queue).waiting() == before + 1
 
 
 async def test_a_request_waits_for_a_tool_only_so_long(post, monkeypatch):

@@ -40,6 +40,7 @@ async def test_a_body_that_turns_out_too_large_is_cut_off():
     assert await status(communicator) == 413
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_the_process_opens_and_closes_what_it_shares():
     lifespan = ApplicationCommunicator(application, {"type": "lifespan"})
     await lifespan.send_input({"type": "lifespan.startup"})

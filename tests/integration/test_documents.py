@@ -25,9 +25,10 @@ def text(name):
     return (ROOT / "docs" / name).read_text()
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("node_type", BUILTIN)
 def test_every_builtin_node_has_a_row_with_its_fields(node_type):
-    (row,) = re.findall(rf"^\| `{node_type}` \|.*$", text("workflow-json.md"), re.MULTILINE)
+    (row,) = re.findall(rf"^\| `{node_type}` \|.*$", text("nodes.md"), re.MULTILINE)
     form = nodes.form(SYSTEM, node_type)
     assert {field["name"] for field in form["fields"]} <= set(re.findall(r"`([a-z_]+)`", row))
 

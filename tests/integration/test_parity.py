@@ -2,8 +2,10 @@
 
 import io
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -381,9 +383,15 @@ def test_items_are_taken_from_what_production_saw(parity, live_redis):
     assert "a fails-at-two: 1 compared" in told and "sink file-writer: 0 compared" in told
 
 
-def test_every_built_in_node_but_the_schedule_is_the_same_on_both_sides(parity):
+ALONE = {"schedule", "for-each", "sub-workflow", "redis-publish", "send-email"} | {
+    "http-request", "http-poll", "http-response", "webhook"
+}  # fmt: skip
+"""What depends on the moment, on the whole loop, or on servers elsewhere."""
+
+
+def test_all_other_built_in_nodes_are_the_same_on_both_sides(parity):
     rows = orchestrator_settings().files_dir / "parity/rows.csv"
-    rows.parent.mkdir(exist_ok=True)
+    rows.parent.mkdir(exist_ok=True, parents=True)
     rows.write_text("value,name\n1,one\n7,seven\n")
     text = '{"order": "A-1 of 2026", "value": 3}\n\n{"order": "A-2 of 2025", "value": 5}\nno JSON'
     argument = {"value": "{{ data.value }}"}
@@ -410,9 +418,25 @@ def test_every_built_in_node_but_the_schedule_is_the_same_on_both_sides(parity):
         sink("parity/two.csv", format="csv", columns=["count"]),
     ]
     workflow["edges"] += map(edge, ("text json", "by:two sink", "file if", "in if", "if:yes log"))
+    with closing(sqlite3.connect(rows.parent / "rows.db", isolation_level=None)) as database:
+        database.execute("create table if not exists t (id integer primary key, name text)")
+        database.execute("insert or replace into t values (1, 'one'), (2, 'two')")
+    name, behind = "select name from t where id = :id", "select id from t where id > :cursor"
+    values = {"id": "{{ data.id }}"}
+    workflow["nodes"] += [
+        part("poll", "sql-poll", {"file": "parity/rows.db", "sql": behind, "times": 1}),
+        part("query", "sql-query", {"file": "parity/rows.db", "sql": name, "values": values}),
+        {**counter(6), "id": "even"},
+        part("few", "filter", {"field": "value", "operator": "less", "value": 5}),
+        part("rate", "rate-limit", {"limit": 1000}),
+        part("pair", "merge", {"key": "{{ data.value // 2 }}"}),
+        part("sum", "aggregate", {"figures": {"all": "sum(value)"}, "count": 2}),
+    ]
+    more = ("poll query", "query log", "even few", "few rate", "rate pair", "pair sum", "sum log")
+    workflow["edges"] += map(edge, more)
     code, told = parity(workflow)
     assert code == 0, told
-    kinds = {"schedule", *(node["type"] for node in workflow["nodes"])}
+    kinds = ALONE | {node["type"] for node in workflow["nodes"]}
     built_in = {t for t in flow_engine().registry if t.__module__.startswith("nodes.builtin")}
     assert kinds == {node_class.identifier for node_class in built_in}
 
@@ -432,3 +456,9 @@ def test_an_item_keeps_its_name_through_other_ids_and_several_outputs(parity):
 def test_what_reads_the_id_of_its_item_differs(parity):
     code, told = parity(line(counter(1), part("i", "identity")))
     assert code == 1 and 'production: "in:1:1"' in told
+
+
+def test_a_node_that_goes_rounds_is_refused(parity):
+    workflow = line(counter(2), part("f", "for-each", {"field": "list"}))
+    with pytest.raises(CommandError, match="go rounds cannot be replayed: f"):
+        parity(workflow)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.api.parsers import MAX_BODY, parse_json
+from orchestrator.api.parsers import MAX_BODY, MAX_CONTAINERS, parse_json
 from orchestrator.exceptions import InvalidPayload, PayloadTooLarge
 
 
@@ -64,6 +64,14 @@ def test_a_body_has_a_limit():
     parse_json(b'"' + b"a" * (MAX_BODY - 2) + b'"')
     with pytest.raises(PayloadTooLarge):
         parse_json(b'"' + b"a" * (MAX_BODY - 1) + b'"')
+
+
+def test_objects_and_lists_have_a_limit():
+    fitting = b"[" + b",".join([b"{}"] * (MAX_CONTAINERS - 1)) + b"]"
+    assert len(parse_json(fitting)) == MAX_CONTAINERS - 1
+    with pytest.raises(InvalidPayload, match="objects and lists"):
+        parse_json(fitting.replace(b"{}", b"{},{}", 1))
+    assert parse_json(b'"' + b"[" * 300_000 + b'"')
 
 
 def test_a_key_that_is_there_twice_is_named():

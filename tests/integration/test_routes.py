@@ -11,6 +11,7 @@ from orchestrator.routing import websocket_urlpatterns
 from tests.sockets import Socket
 
 OPEN, LOGIN, API, STAFF = "open", "login", "api", "staff"
+HOOK = "webhook"  # no login of ours: what a request has to prove is in the webhook's settings
 
 ROUTES = {
     "": LOGIN,
@@ -19,6 +20,9 @@ ROUTES = {
     "^healthz/?$": OPEN,
     "^readyz/?$": API,
     "^account/?$": API,
+    "^audit/?$": API,
+    "^audit/export/?$": API,
+    "^ws-tickets/?$": API,
     "^prod/start/?$": API,
     "^prod/stop/?$": API,
     "^prod/pause/?$": API,
@@ -39,6 +43,8 @@ ROUTES = {
     "^workflows/(?P<workflow_id>[-a-zA-Z0-9_]+)/?$": API,
     "^workflows/(?P<workflow_id>[-a-zA-Z0-9_]+)/versions/?$": API,
     "^workflows/(?P<workflow_id>[-a-zA-Z0-9_]+)/versions/(?P<number>[0-9]{1,15})/?$": API,
+    "^credentials/?$": API,
+    "^credentials/(?P<name>[-a-zA-Z0-9_]+)/?$": API,
     "^examples/?$": API,
     "^nodes/?$": API,
     "^nodes/(?P<node_type>[-a-zA-Z0-9_]+)/form/?$": API,
@@ -76,6 +82,7 @@ ROUTES = {
     "^tools/(?P<name>[^/]+)/call/?$": API,
     "^studio/?$": LOGIN,
     "^studio/(?P<workflow_id>[-a-zA-Z0-9_]+)/?$": LOGIN,
+    "^webhooks/(?P<path>[-a-zA-Z0-9_/]{1,200}?)/?$": HOOK,
     "^schema/?$": API,
     "^docs/?$": LOGIN,
 }
@@ -110,6 +117,8 @@ def path_of(route):
         "(?P<graph_id>[-a-zA-Z0-9_]+)": "some-graph",
         "(?P<run_id>[-a-zA-Z0-9_]+)": "some-run",
         "(?P<name>[^/]+)": "some.tool",
+        "(?P<path>[-a-zA-Z0-9_/]{1,200}?)": "some/hook",
+        "(?P<name>[-a-zA-Z0-9_]+)": "some-credential",
     }.items():
         path = path.replace(group, value)
     return f"/{path}"

@@ -81,7 +81,7 @@ class Up:
 
     def _environment(self):
         """What a newcomer's shell has, without what the tests have set for themselves."""
-        ours = ("DJANGO_", "PYTEST_", "TEST_DATA_OWNER", "REDIS_URL", "SECRET_KEY")
+        ours = ("DJANGO_", "PYTEST_", "TEST_DATA_OWNER", "REDIS_URL", "SECRET_KEY", "ORCHESTRATOR_")
         kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
         return {**kept, "DATA_DIR": str(self.data_dir), "PORT": str(self.port)}
 

@@ -9,6 +9,8 @@ from tests.security.escapes import S4, S4_LITERAL
 from tests.security.table import PROPERTY, Renderings, Tally, render
 from tests.security.texts import S5, S5_TEMPLATES, SECRET
 
+SECTION = "security_section"
+
 
 @pytest.fixture(autouse=True)
 def canary(monkeypatch):
@@ -34,12 +36,24 @@ def tally(request):
 
 
 @pytest.fixture
+def section(request):
+    """Have a text printed below a title at the end of the run."""
+    return lambda title, text: request.node.user_properties.append((SECTION, (title, text)))
+
+
+@pytest.fixture
 def renderings(monkeypatch):
     return Renderings(monkeypatch)
 
 
 def pytest_terminal_summary(terminalreporter):
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    for report in reports:
+        if getattr(report, "when", "") == "call":
+            for name, value in report.user_properties:
+                if name == SECTION:
+                    terminalreporter.section(value[0])
+                    terminalreporter.write_line(value[1])
     rows = [
         value
         for report in reports

@@ -22,6 +22,7 @@ FORMS: dict[str, dict[str, Any]] = {
         "file": "seen",
         "timeout": 1,
     },
+    "http-response": {"status": 200, "body": "seen"},
     "if-condition": {"field": "name", "operator": "equals", "value": "Ada"},
     "switch": {"value": "name", "cases": {"Ada": "ada"}},
     "tool": {"tool": "echo", "arguments": {"x": 1}},

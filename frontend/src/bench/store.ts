@@ -48,6 +48,9 @@ interface Bench {
 
 let asked = 0;
 
+/** What is on its way to the bench: a run that is asked for meanwhile is to have it. */
+let loading: Promise<unknown> = Promise.resolve();
+
 export const useBench = create<Bench>((set, get) => ({
   name: null,
   standings: {},
@@ -63,7 +66,7 @@ export const useBench = create<Bench>((set, get) => ({
     set({ running: nodeId, since: Date.now() });
     let outcome: Outcome;
     try {
-      await formSettled();
+      await Promise.all([formSettled(), loading]);
       const ran = await api.execute(nodeId, { run_upstream: upstream, input, write });
       outcome = { at: Date.now(), ran };
       announce(`Node ${nodeId} has run`);
@@ -99,9 +102,10 @@ export const useBench = create<Bench>((set, get) => ({
   },
 
   async load(from, as = null, nodeId = null) {
-    const found = await api.load(from, as, nodeId);
-    await kept(found.node_id, () => Promise.resolve(found));
-    announce(`Loaded at node ${found.node_id}`);
+    const found = api.load(from, as, nodeId);
+    loading = found.catch(() => undefined);
+    await kept((await found).node_id, () => found);
+    announce(`Loaded at node ${(await found).node_id}`);
     return found;
   },
 

@@ -16,6 +16,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--name", default="command line", help="what it is for")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            metavar="ACTION",
+            help="all that may be done with it: an action, queue.*, or a role; more than once",
+        )
         parser.add_argument("--days", type=int, help="after how many days it expires")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -23,7 +29,11 @@ class Command(BaseCommand):
             raise CommandError("--days is a number from 1 to 36500")
         try:
             raw = access.create_token(
-                SYSTEM, options["username"], name=options["name"], days=options["days"]
+                SYSTEM,
+                options["username"],
+                name=options["name"],
+                days=options["days"],
+                scopes=options["scope"],
             )
         except OrchestratorError as error:
             raise CommandError(str(error)) from None

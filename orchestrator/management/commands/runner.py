@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.runtime import lifeline
 from orchestrator.runtime.supervisor import Supervisor
+from orchestrator.services import credential_keys
 
 
 class Command(BaseCommand):
@@ -17,6 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            credential_keys.check_at_start()
             asyncio.run(_serve())
         except OrchestratorError as error:
             raise CommandError(error.message) from None

@@ -15,7 +15,8 @@ from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.runtime import lifeline
 from orchestrator.runtime.engine import flow_engine
-from orchestrator.services import workers
+from orchestrator.security.output import redact_prints
+from orchestrator.services import credential_keys, workers
 
 
 class Command(BaseCommand):
@@ -43,6 +44,8 @@ class Command(BaseCommand):
         flow_engine()  # imports what registers nodes and tools
         name = settings.WORKER_ID or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         try:
+            credential_keys.check_at_start()
+            redact_prints()  # runs take place here
             asyncio.run(_serve(name, settings.MAX_CONCURRENT_TASKS))
         except OrchestratorError as error:
             raise CommandError(error.message) from None

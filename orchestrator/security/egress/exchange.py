@@ -72,6 +72,8 @@ async def exchange(
         raise EgressFailed(f"{where}: {error.message}", unsent=error.unsent) from None
     except TimeoutError:
         raise EgressFailed(f"{where}: no answer within {timeout:g} s") from None
+    except httpx.LocalProtocolError:  # its text would show the header that is wrong
+        raise EgressFailed(f"{where}: the request cannot be sent as it is") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         reason = str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+from forms.choices import saved_values
 from nodes.contract import DEFAULT_PORT, Json
 from orchestrator.exceptions import NotFound, OrchestratorError
 from orchestrator.flow.builder import LoadedFlow
@@ -176,7 +177,8 @@ def _newest(workflow_id: str) -> tuple[int, str]:
 
 @lru_cache(maxsize=_KEPT)
 def _saved(version: int, digest: str) -> BenchFlow:
-    return unsaved(_definition(version))
+    with saved_values():
+        return unsaved(_definition(version))
 
 
 def _definition(version: int) -> Json:

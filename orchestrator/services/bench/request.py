@@ -9,6 +9,7 @@ from django.utils.text import slugify
 from nodes.contract import Json
 from orchestrator.conf import orchestrator_settings
 from orchestrator.security.actors import Actor, authorize
+from orchestrator.services import audit
 from orchestrator.services.bench import flow as flows
 from orchestrator.services.bench.cache import BenchCache
 from orchestrator.services.bench.flow import BenchFlow
@@ -126,7 +127,7 @@ def open_for(actor: Actor, request: BenchRequest) -> Bench:
         workflow = with_overrides(workflow, request)
     if request.write:
         authorize(actor, "bench.write_out", request.workflow_id)
-    return open_bench(
+    bench = open_bench(
         actor,
         "bench.execute",
         request.workflow_id,
@@ -134,6 +135,9 @@ def open_for(actor: Actor, request: BenchRequest) -> Bench:
         workflow=workflow,
         timeout=request.timeout,
     )
+    told = {"node": request.node_id, "write": request.write}
+    audit.record(actor, "bench.execute", f"workflow:{bench.name}", after=told)
+    return bench
 
 
 def with_overrides(raw: Json, request: BenchRequest) -> Json:

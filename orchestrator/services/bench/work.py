@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from asgiref.sync import sync_to_async
 
 from nodes.contract import DEFAULT_PORT, Json
 from orchestrator.exceptions import (
@@ -16,6 +17,7 @@ from orchestrator.exceptions import (
     PayloadTooLarge,
 )
 from orchestrator.execution.envelope import unseal
+from orchestrator.runtime.credentials import Order, sealed, used_by
 from orchestrator.services.bench.cache import CachedOutput, Fed, Origin, digest_of, payload
 from orchestrator.services.bench.flow import Source
 from orchestrator.services.bench.freshness import Freshness, Standings, inputs_digest
@@ -90,6 +92,7 @@ class BenchWork:
         """
         self.bench.flow.require_valid(node_id)
         require_template_rights(self.bench.actor, [self.bench.flow.require(node_id).config])
+        credentials = await self._credentials(node_id)
         settings = self.bench.flow.settings(node_id)
         made = {"settings": settings, "inputs": inputs.digest, "fed": inputs.fed}
         state = self._state(node_id, settings)
@@ -102,6 +105,7 @@ class BenchWork:
                     "inputs": inputs.data,
                     "state": state,
                     "write": write,
+                    "credentials": credentials,
                     "timeout": self.bench.timeout,
                 },
                 self.bench.owner,
@@ -118,6 +122,11 @@ class BenchWork:
         port = answer.get("port") or DEFAULT_PORT
         await self._keep(node_id, output, body, port=port, state=answer.get("state"), **made)
         return answer
+
+    async def _credentials(self, node_id: str) -> Order:
+        """Return what the node may open, if this actor may use it."""
+        names = used_by([self.bench.flow.require(node_id).node])
+        return await sync_to_async(sealed)(self.bench.actor, names) if names else {}
 
     async def _keep(self, node_id: str, output: Json, body: bytes = b"null", **made: Any) -> None:
         entry = CachedOutput(
