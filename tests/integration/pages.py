@@ -28,7 +28,7 @@ class Form(HTMLParser):
             self._area = (attrs["name"], [])
         elif tag == "select":
             self._list = (attrs["name"], [])
-        elif tag == "option":
+        elif tag == "option" and self._list is not None:  # a datalist only offers
             self._list[1].append(("selected" in attrs, attrs["value"]))
 
     def _input(self, attrs):

@@ -116,9 +116,11 @@ async def test_the_preview_explains_them_all(bench, tally):
 async def test_loops_need_the_right_on_the_bench(bench, make_user, make_token):
     advanced = workflow("{{ data.name }}")
     advanced["nodes"][1]["data"]["config"] = {"advanced_templates": True, "pool": "process"}
-    body = {"workflow": advanced, "node_id": "n0", "input": DATA, "workflow_id": None}
+    place = next(i for i, t in enumerate(TARGETS) if t.name == "data-transformer.fields")
+    advanced["nodes"][1 + place]["data"]["config"] = advanced["nodes"][1]["data"].pop("config")
+    body = {"workflow": advanced, "node_id": f"n{place}", "input": DATA, "workflow_id": None}
     source = "{% for tag in data.tags %}{{ tag }}{% if not loop.last %}-{% endif %}{% endfor %}"
-    body["form"] = TARGETS[0].form(source)
+    body["form"] = TARGETS[place].form(source)
     status, answer = await bench.post("/dev/execute", **body)
     assert (status, answer["error"]["code"]) == (403, "not_allowed")
     admin = Bench(await sync_to_async(lambda: make_token(make_user("admin")))())

@@ -102,10 +102,8 @@ export const useBench = create<Bench>((set, get) => ({
   },
 
   async load(from, as = null, nodeId = null) {
-    const found = api.load(from, as, nodeId);
+    const found = loaded(from, as, nodeId);
     loading = found.catch(() => undefined);
-    await kept((await found).node_id, () => found);
-    announce(`Loaded at node ${(await found).node_id}`);
     return found;
   },
 
@@ -127,6 +125,13 @@ export const useBench = create<Bench>((set, get) => ({
     }
   },
 }));
+
+async function loaded(...wanted: Parameters<typeof api.load>): ReturnType<typeof api.load> {
+  const found = await api.load(...wanted);
+  await kept(found.node_id, () => Promise.resolve(found));
+  announce(`Loaded at node ${found.node_id}`);
+  return found;
+}
 
 /** Change what is remembered of a node: what was seen of it before is not shown any more. */
 async function kept(nodeId: string, change: () => Promise<Cached | null>): Promise<void> {
