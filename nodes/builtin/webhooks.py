@@ -3,11 +3,8 @@
 import asyncio
 
 from nodes.base import BlockingNode, ProducerNode
-from nodes.contract import NodeContext, NodeOutput
+from nodes.contract import REPLY, NodeContext, NodeOutput
 from storage.base import ANSWER
-
-REPLY = "reply"
-"""The metadata of an item under which its answer is waited for."""
 
 
 class Webhook(ProducerNode):

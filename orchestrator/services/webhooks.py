@@ -14,9 +14,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from nodes.builtin.webhooks import REPLY
 from nodes.builtin.webhooks import Webhook as WebhookNode
-from nodes.contract import Json, NodeOutput
+from nodes.contract import REPLY, Json, NodeOutput
 from orchestrator.exceptions import (
     Busy,
     Conflict,

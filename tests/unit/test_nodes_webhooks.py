@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from nodes.builtin.webhooks import REPLY, HttpResponse, Webhook
-from nodes.contract import NodeOutput
+from nodes.builtin.webhooks import HttpResponse, Webhook
+from nodes.contract import REPLY, NodeOutput
 from nodes.testing import driven
 from orchestrator.exceptions import NodeFailed, WorkflowInvalid
 from storage.base import ANSWER
