@@ -14,6 +14,8 @@ from storage.base import Missing
 from storage.datastore import DataStore
 
 log = logging.getLogger(__name__)
+PATIENCE = 1.0
+"""Seconds that storing a workflow may wait for this."""
 
 
 def adopt(actor: Actor, workflow_id: str, raw: Json) -> None:
@@ -31,7 +33,7 @@ def adopt(actor: Actor, workflow_id: str, raw: Json) -> None:
         await _move(before, after, node_ids)
 
     try:
-        with_store(move)
+        with_store(move, PATIENCE)
     except StoreUnavailable as error:
         log.warning("the bench of %s stays with the unsaved workflow: %s", workflow_id, error)
 
