@@ -153,29 +153,12 @@ class FlowEngine:
         """
         loop = _loop(flow.analyzer, assignment.loop)
         hand_over(credentials, [node.node for node in loop.nodes])
-        scope = Scope(
-            workflow=assignment.workflow,
-            version=assignment.version,
-            activation=assignment.activation,
-            loop=loop.id,
-            slot=assignment.slot,
-            token=assignment.token,
-            tools=self.tools,
-            max_steps=self._max_steps,
-            store=store,
-        )
-        lease = Lease(
-            workflow=assignment.workflow,
-            loop=loop.id,
-            slot=assignment.slot,
-            token=assignment.token,
-        )
         return FlowRunner(
             LoopJob(
                 graph=flow.graph,
                 loop=loop,
-                scope=scope,
-                lease=lease,
+                scope=self._scope(assignment, store),
+                lease=_lease(assignment),
                 store=store,
                 writers=flow.analyzer.writers_of(loop),
                 back_edges=frozenset(edge.id for edge in loop.back_edges),
@@ -184,6 +167,19 @@ class FlowEngine:
                 restore=restore,
                 around=around,
             )
+        )
+
+    def _scope(self, assignment: SlotAssignment, store: QueueStore) -> Scope:
+        return Scope(
+            workflow=assignment.workflow,
+            version=assignment.version,
+            activation=assignment.activation,
+            loop=assignment.loop,
+            slot=assignment.slot,
+            token=assignment.token,
+            tools=self.tools,
+            max_steps=self._max_steps,
+            store=store,
         )
 
     async def execute_node(
@@ -282,3 +278,12 @@ async def call_tool(name: str, arguments: Mapping[str, Json]) -> Json:
 
 
 tasks.register("tool", call_tool)
+
+
+def _lease(assignment: SlotAssignment) -> Lease:
+    return Lease(
+        workflow=assignment.workflow,
+        loop=assignment.loop,
+        slot=assignment.slot,
+        token=assignment.token,
+    )
