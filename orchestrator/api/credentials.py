@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from orchestrator.api.base import ResourceView, valid
 from orchestrator.api.serializers import ErrorSerializer
 from orchestrator.security.credentials import KINDS, MAX_VALUE
-from orchestrator.services import credentials
+from orchestrator.services import credential_uses, credentials
 
 _ERRORS = {400: ErrorSerializer, 403: ErrorSerializer, 503: ErrorSerializer}
 
@@ -56,6 +56,24 @@ class CredentialRow(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
+class CredentialUse(serializers.Serializer):
+    """A workflow or a graph that uses a credential; `running`: a version that is to run."""
+
+    kind = serializers.ChoiceField(choices=("workflow", "graph"))
+    id = serializers.CharField()
+    name = serializers.CharField()
+    version = serializers.IntegerField(allow_null=True)
+    nodes = serializers.ListField(child=serializers.CharField())
+    running = serializers.BooleanField()
+
+
+class CredentialDetail(CredentialRow):
+    """`used_by`: workflows (the newest version, and the one that runs) and graphs, of those that
+    whoever asks may list."""
+
+    used_by = CredentialUse(many=True)
+
+
 class CredentialList(serializers.Serializer):
     results = CredentialRow(many=True)
 
@@ -78,10 +96,12 @@ class CredentialsView(ResourceView):
 
 
 class CredentialView(ResourceView):
-    @extend_schema(responses={200: CredentialRow, 404: ErrorSerializer})
+    @extend_schema(responses={200: CredentialDetail, 404: ErrorSerializer})
     def get(self, request: Request, name: str) -> Response:
-        """Return a credential without its values."""
-        return Response(CredentialRow(credentials.get(self.actor, name)).data)
+        """Return a credential without its values, and where it is used."""
+        found = credentials.get(self.actor, name)
+        uses = credential_uses.list_all(self.actor, name)
+        return Response(CredentialDetail({**found, "used_by": uses}).data)
 
     @extend_schema(
         request=CredentialChange, responses={200: CredentialRow, 404: ErrorSerializer, **_ERRORS}

@@ -12,21 +12,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
-from nodes.contract import Json
-from orchestrator.exceptions import (
-    Conflict,
-    InvalidRequest,
-    NotFound,
-    Problem,
-    UnknownNodeType,
-)
-from orchestrator.models import Credential, Workflow
+from orchestrator.exceptions import Conflict, InvalidRequest, NotFound, Problem
+from orchestrator.models import Credential
 from orchestrator.runtime.credentials import keyring
-from orchestrator.runtime.desires import ENDS
-from orchestrator.runtime.engine import flow_engine
 from orchestrator.security import credentials as kinds
 from orchestrator.security.actors import Actor, authorize
-from orchestrator.services import audit, credential_keys
+from orchestrator.services import audit, credential_keys, credential_uses
 
 _NAME = re.compile(r"[-a-zA-Z0-9_]{1,64}")
 Names = Sequence[str] | None
@@ -118,7 +109,7 @@ def replace(
     row.revision += 1
     row.save()
     after = describe(row)
-    changed = {**_audited(after), "values_replaced": values is not None}
+    changed = _audited(after) | ({} if values is None else {"values_replaced": True})
     audit.record(actor, "credential.replace", _place(name), before=_audited(before), after=changed)
     return after
 
@@ -133,7 +124,7 @@ def delete(actor: Actor, name: str) -> None:
         Conflict: a workflow that is to run uses it.
     """
     row = _find_mine(actor, name)
-    if using := _running_with(name):
+    if using := credential_uses.running_with(name):
         raise Conflict(f"{name} is used by what runs: {', '.join(using)}")
     audit.record(actor, "credential.delete", _place(name), before=_audited(describe(row)))
     row.delete()
@@ -211,24 +202,3 @@ def _by_name(what: str, rows: Any, field: str, names: Names) -> list[Any]:
         if name not in found
     )
     return list(found.values())
-
-
-def _running_with(name: str) -> list[str]:
-    rows = Workflow.objects.exclude(desired__in=ENDS).filter(active_version__isnull=False)
-    return [
-        row.pk
-        for row in rows.select_related("active_version")
-        if row.active_version and name in set(_used(row.active_version.definition))
-    ]
-
-
-def _used(definition: Json) -> Iterable[str]:
-    registry = flow_engine().registry
-    for node in definition["nodes"]:
-        try:
-            form_class = registry.get(node["type"]).load_form()
-        except UnknownNodeType:
-            continue
-        form = node.get("data", {}).get("form", {})
-        if form_class is not None and isinstance(form, Mapping):
-            yield from form_class.credential_names(form).values()

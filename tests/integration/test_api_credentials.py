@@ -38,7 +38,7 @@ def test_a_credential_goes_in_and_does_not_come_out(api):
         "name": "shop", "kind": "bearer", "fingerprint": "shop", "users": None, "groups": None,
         "created_by": "editor", "created_at": 0, "updated_at": 0,
     }  # fmt: skip
-    assert client.get("/credentials/shop/").json() == body
+    assert client.get("/credentials/shop/").json() == {**body, "used_by": []}
     assert client.get("/credentials/").json() == {"results": [body]}
     row = Credential.objects.get()
     assert SECRET not in json.dumps(body) + row.sealed
@@ -192,6 +192,59 @@ def test_what_runs_keeps_its_credential(api):
     assert Workflow.objects.exists()
     with pytest.raises(NotFound, match="there is no credential shop"):
         runtime.sealed(SYSTEM, ["shop"])
+
+
+def test_where_a_credential_is_used(api, make_token):
+    """By the newest version and the one that runs, and by graphs; not by what only looks so."""
+    admin = api("admin")
+    grant(admin)
+    grant(admin, name="other")
+    decoy = {"id": "d", "type": "data-transformer", "data": {"form": {"fields": {"x": "shop"}}}}
+    first = leaky()
+    first["nodes"].append(decoy)
+    first["edges"].append({"id": "b", "source": "n", "target": "d"})
+    assert admin.post("/workflows/", first).status_code == 201
+    node = {"id": "a", "type": "leaky-once", "data": {"form": {"login": "shop"}}}
+    tool = {"id": "t", "tool": "test.fail", "arguments": {"message": "shop"}}
+    edges = [{"source": "a", "target": "t"}]
+    graph = {"name": "G", "nodes": [node, tool], "edges": edges, "entry_point": "a"}
+    made = admin.post("/graph/create", graph).json()["graph_id"]
+    flow = {
+        "kind": "workflow", "id": "leaks", "name": "Leaks", "version": 1, "nodes": ["n"],
+        "running": False,
+    }  # fmt: skip
+    run = {
+        "kind": "graph", "id": made, "name": "G", "version": None, "nodes": ["a"], "running": False,
+    }  # fmt: skip
+    assert used(admin) == [flow, run]
+
+    admin.post("/prod/start", {"workflow_id": "leaks"})
+    assert admin.put("/workflows/leaks/", leaky("other")).status_code == 200
+    assert used(admin) == [{**flow, "running": True}, run]
+    assert used(admin, "other") == [{**flow, "version": 2}]
+    assert admin.delete("/credentials/shop/").status_code == 409
+    assert admin.delete("/credentials/other/").status_code == 204
+    admin.post("/prod/stop", {"workflow_id": "leaks"})
+
+    scopes = ["credential.list", "graph.list"]
+    scoped = type(admin)()
+    token = make_token(admin.user, scopes=scopes)
+    scoped.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert used(scoped) == [run]
+
+
+def used(client, name="shop"):
+    return client.get(f"/credentials/{name}/").json()["used_by"]
+
+
+def test_a_form_that_is_broken_hides_no_use(api, monkeypatch):
+    admin = api("admin")
+    grant(admin)
+    admin.post("/workflows/", leaky())
+    leaky_class = runtime_engine().registry.get("leaky")
+    monkeypatch.setattr(leaky_class, "form_class", "tests.nodes.leaky_forms.Gone")
+    [use] = used(admin)
+    assert use["nodes"] == ["n"]
 
 
 def test_a_workflow_names_a_credential_that_there_is(api):

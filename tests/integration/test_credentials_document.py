@@ -9,8 +9,10 @@ from itertools import pairwise
 import pytest
 
 from nodes.testing import driven
+from orchestrator.api.credentials import CredentialUse
 from orchestrator.security.credentials import KINDS, Credential
 from orchestrator.security.keyring import Keyring
+from orchestrator.services.credential_uses import Use
 from tests.integration.test_forms_document import differences
 from tests.local_runs import ROOT
 
@@ -33,6 +35,13 @@ def test_the_answers_are_what_the_api_gives(api):
         answer = getattr(client, (method or "POST").lower())(path, json.loads(body))
         assert answer.status_code in (200, 201)
         assert list(differences(shown, answer.json())) == []
+
+
+def test_a_use_has_what_is_shown():
+    answers = [json.loads(text) for kind, text in BLOCKS if kind == "json"]
+    [shown] = [answer for answer in answers if "nodes" in answer]
+    use = Use(**{**shown, "nodes": tuple(shown["nodes"])})
+    assert CredentialUse(use).data == shown
 
 
 def test_the_table_has_every_kind_and_value():

@@ -80,7 +80,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Return a credential without its values. */
+        /** @description Return a credential without its values, and where it is used. */
         get: operations["credentials_retrieve"];
         /** @description Replace the values, or who may use it; what is left out stays as it is. */
         put: operations["credentials_update"];
@@ -1167,6 +1167,23 @@ export interface components {
             users?: string[] | null;
             groups?: string[] | null;
         };
+        /**
+         * @description `used_by`: workflows (the newest version, and the one that runs) and graphs, of those that
+         *     whoever asks may list.
+         */
+        CredentialDetail: {
+            name: string;
+            kind: string;
+            fingerprint: string;
+            users: string[] | null;
+            groups: string[] | null;
+            created_by: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            used_by: components["schemas"]["CredentialUse"][];
+        };
         CredentialList: {
             results: components["schemas"]["CredentialRow"][];
         };
@@ -1183,6 +1200,21 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
+        /** @description A workflow or a graph that uses a credential; `running`: a version that is to run. */
+        CredentialUse: {
+            kind: components["schemas"]["CredentialUseKindEnum"];
+            id: string;
+            name: string;
+            version: number | null;
+            nodes: string[];
+            running: boolean;
+        };
+        /**
+         * @description * `workflow` - workflow
+         *     * `graph` - graph
+         * @enum {string}
+         */
+        CredentialUseKindEnum: "workflow" | "graph";
         /** @description A dead letter with what is needed to debug it. */
         DeadLetterDetail: {
             readonly id: number;
@@ -1481,16 +1513,6 @@ export interface components {
             paths: components["schemas"]["Path"][];
             used: components["schemas"]["Used"][];
         };
-        /**
-         * @description * `http-basic` - http-basic
-         *     * `bearer` - bearer
-         *     * `header` - header
-         *     * `database-url` - database-url
-         *     * `smtp` - smtp
-         *     * `generic` - generic
-         * @enum {string}
-         */
-        KindEnum: "http-basic" | "bearer" | "header" | "database-url" | "smtp" | "generic";
         /** @description The body of `/dev/load`. `node_id` puts it at another node than where it comes from. */
         LoadRequest: {
             session?: string | null;
@@ -1539,8 +1561,18 @@ export interface components {
             users?: string[] | null;
             groups?: string[] | null;
             name: string;
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["NewCredentialKindEnum"];
         };
+        /**
+         * @description * `http-basic` - http-basic
+         *     * `bearer` - bearer
+         *     * `header` - header
+         *     * `database-url` - database-url
+         *     * `smtp` - smtp
+         *     * `generic` - generic
+         * @enum {string}
+         */
+        NewCredentialKindEnum: "http-basic" | "bearer" | "header" | "database-url" | "smtp" | "generic";
         NodeCounters: {
             count: number;
             failed: number;
@@ -2423,7 +2455,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CredentialRow"];
+                    "application/json": components["schemas"]["CredentialDetail"];
                 };
             };
             401: components["responses"]["NotAuthenticated"];
