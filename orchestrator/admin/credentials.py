@@ -12,7 +12,7 @@ from orchestrator.models import Credential
 
 @admin.register(Credential)
 class CredentialAdmin(ReadOnlyAdmin):
-    """Values are set by the API, see `docs/credentials.md`."""
+    """Values are set at `/credentials/`, see `docs/credentials.md`."""
 
     list_display = ("name", "kind", "ends_with", "who", "created_by", "updated_at")
     list_filter = ("kind", "restricted")

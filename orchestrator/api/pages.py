@@ -1,13 +1,19 @@
 """The pages for people."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
+from orchestrator.api.credential_kinds import KINDS
 from orchestrator.security.actors import actor_of_request
+from orchestrator.services import audit as audit_log
 
 
 @require_safe
@@ -66,12 +72,58 @@ def queue(request: HttpRequest, workflow_id: str, queue: str) -> HttpResponse:
     return _page(request, "queue", workflow_id=workflow_id, queue=queue, page="queues")
 
 
-def _page(request: HttpRequest, name: str, **context: str) -> HttpResponse:
-    """Render a page; it offers what the role may do, which the services decide again."""
-    role = actor_of_request(request).role
-    context["role"] = role.name.lower() if role else ""
-    context.setdefault("page", name)
-    return render(request, f"orchestrator/{name}.html", context)
+@require_safe
+@login_required
+def credentials(request: HttpRequest) -> HttpResponse:
+    """Show the credentials without their values, and store one."""
+    return _page(request, "credentials", needs="credential.list", kinds=KINDS)
+
+
+@require_safe
+@login_required
+def credential(request: HttpRequest, name: str) -> HttpResponse:
+    """Show one credential, where it is used and who may use it; the page says so when there is
+    none."""
+    context = {"name": name, "kinds": KINDS, "page": "credentials"}
+    return _page(request, "credential", needs="credential.list", **context)
+
+
+@require_safe
+@login_required
+def audit(request: HttpRequest) -> HttpResponse:
+    """Show who did what, when and from where."""
+    return _page(request, "audit", needs="audit.read", actions=audit_log.RECORDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Whoever looks at a page. role: empty without one. rights: the actions that are allowed."""
+
+    role: str
+    rights: frozenset[str]
+
+
+def person(request: HttpRequest) -> dict[str, Any]:
+    """Tell every template what whoever looks at it may do; asked for when a template asks.
+
+    Pages offer that and no more; the services decide again.
+    """
+    return {"person": SimpleLazyObject(lambda: _person(request))}
+
+
+def _person(request: HttpRequest) -> Person:
+    actor = actor_of_request(request)
+    role = actor.role.name.lower() if actor.role else ""
+    return Person(role=role, rights=actor.rights or frozenset())
+
+
+def _page(request: HttpRequest, template: str, *, needs: str = "", **context: Any) -> HttpResponse:
+    """Render a page, or 403 a page that says which right is missing."""
+    context.setdefault("page", template)
+    if needs and not actor_of_request(request).may(needs):
+        context["needs"] = needs
+        return render(request, "orchestrator/forbidden.html", context, status=403)
+    return render(request, f"orchestrator/{template}.html", context)
 
 
 class LoginForm(AuthenticationForm):

@@ -40,6 +40,19 @@ def fallible(name, value, **counter):
     }
 
 
+def asking(name, credential):
+    """Return a workflow with a node that logs in somewhere."""
+    form = {"url": "https://shop.example/", "credential": credential}
+    return {
+        "name": name,
+        "nodes": [
+            {"id": "count", "type": "counter", "data": {"form": {"interval": 0.05}}},
+            {"id": "ask", "type": "http-request", "data": {"form": form}},
+        ],
+        "edges": [{"id": "a", "source": "count", "target": "ask"}],
+    }
+
+
 @contextmanager
 def busy_site(folder):
     """Give a deployment and the names of what is in it, by kind."""
@@ -52,6 +65,9 @@ def busy_site(folder):
         graph = api.post("/graph/create", json=GRAPH).raise_for_status().json()["graph_id"]
         started = {"graph_id": graph, "initial_state": {"add": 1, "goal": 4}}
         run = api.post("/graph/run", json=started).raise_for_status().json()["run_id"]
+        shop = {"name": "shop", "kind": "bearer", "values": {"token": "a-token-of-the-shop"}}
+        api.post("/credentials/", json=shop).raise_for_status()
+        deployed.create(asking("Asks the shop", "shop"))
         letters = eventually(lambda: deployed.dead_letters(workflow))
         yield (
             deployed,
@@ -62,5 +78,6 @@ def busy_site(folder):
                 "letter": letters[0]["id"],
                 "graph": graph,
                 "run": run,
+                "credential": "shop",
             },
         )

@@ -7,7 +7,10 @@ from tests.integration.letters import letter
 
 pytestmark = pytest.mark.django_db
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-PATHS = ["/dead-letters/", "/dead-letters/1/", "/queues/", "/queues/orders/%21inbox%3A1/"]
+PATHS = [
+    "/dead-letters/", "/dead-letters/1/", "/queues/", "/queues/orders/%21inbox%3A1/",
+    "/credentials/", "/credentials/shop/", "/audit/",
+]  # fmt: skip
 
 
 def get(client, path, accept=None):
@@ -16,11 +19,45 @@ def get(client, path, accept=None):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_browser_gets_the_page(client, make_user, path):
-    client.force_login(make_user("viewer"))
+    client.force_login(make_user("admin"))
     answer = get(client, path, BROWSER)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "Accept" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "needs"),
+    [
+        (None, "/credentials/", "credential.list"),
+        ("operator", "/credentials/", "credential.list"),
+        ("operator", "/credentials/shop/", "credential.list"),
+        ("editor", "/audit/", "audit.read"),
+    ],
+)
+def test_a_page_that_needs_a_right_says_which(client, make_user, role, path, needs):
+    client.force_login(make_user(role))
+    answer = get(client, path, BROWSER)
+    assert answer.status_code == 403
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert f"<code>{needs}</code>" in answer.content.decode()
+    assert "<form id=" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("role", "links"),
+    [
+        (None, set()),
+        ("operator", set()),
+        ("editor", {"/credentials/"}),
+        ("admin", {"/credentials/", "/audit/"}),
+    ],
+)
+def test_the_header_leads_to_what_one_may_see(client, make_user, role, links):
+    client.force_login(make_user(role))
+    for path in ("/", "/queues/", "/docs/"):
+        page = get(client, path, BROWSER).content.decode()
+        assert {each for each in ("/credentials/", "/audit/") if f'href="{each}"' in page} == links
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -72,4 +109,5 @@ def test_a_page_encodes_what_its_address_holds(client, make_user):
 
 def test_the_schema_still_has_them(client, api):
     paths = api("viewer").get("/schema/?format=json").json()["paths"]
-    assert {"/dead-letters", "/queues"} <= {path.rstrip("/") for path in paths}
+    wanted = {"/dead-letters", "/queues", "/credentials", "/audit"}
+    assert wanted <= {path.rstrip("/") for path in paths}

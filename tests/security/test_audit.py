@@ -50,6 +50,8 @@ def test_every_action_that_changes_something_is_written_down():
                 recorded |= {a.value for a in call.args if isinstance(a, ast.Constant)}
     changing = {a for a in ACTIONS if not a.endswith(LOOKS)} - ELSEWHERE
     assert not changing - recorded
+    named = {each for each in recorded if isinstance(each, str) and "." in each}
+    assert set(audit.RECORDED) == named | {"login", "logout"}
 
 
 def test_a_save_tells_who_what_and_from_where(api, hello_loops):

@@ -8,7 +8,7 @@ import contextlib
 
 import pytest
 
-from tests.browser.a_site import GRAPH
+from tests.browser.a_site import GRAPH, asking
 from tests.browser.conftest import browser, log_in, opened
 from tests.deployment import Deployment
 from tests.waiting import eventually
@@ -93,6 +93,8 @@ PAGES = {
     "run, a step": "/runs/{run}/?step=1",
     "run, its state": "/runs/{run}/?tab=state",
     "run, its graph": "/runs/{run}/?tab=graph",
+    "credential": "/credentials/shop/",
+    "audit log": "/audit/?action=token.manage",
     "admin": "/admin/",
     "admin, workflows": "/admin/orchestrator/workflow/",
     "admin, workflow": "/admin/orchestrator/workflow/{workflow}/change/",
@@ -119,6 +121,9 @@ def site(browser, redis_server, tmp_path_factory):
         api = deployed.client
         for payload in PAYLOADS:
             deployed.create({**WORKFLOW, "name": payload})
+        shop = {"name": "shop", "kind": "bearer", "values": {"token": "a-token-of-the-shop"}}
+        api.post("/credentials/", json=shop).raise_for_status()
+        deployed.create(asking(ALL[:200], "shop"))
         workflow = deployed.create(WORKFLOW)
         waiting = deployed.create(ENDLESS)
         for each in (workflow, waiting):

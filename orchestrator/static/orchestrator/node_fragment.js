@@ -15,6 +15,7 @@ export function followForm(host, { prepare = (_request) => {}, took = (_fragment
   on("input", ({ target }) => follower.edited(target), true);
   on("change", ({ target }) => follower.edited(target), true);
   on("click", ({ target }) => rowClicked(target));
+  on("click", ({ target }) => target.closest(".node-credential") && follower.awaits(stop.signal));
   on("htmx:config:request", (event) => follower.asks(event));
   on("htmx:before:request", () => follower.busy(1));
   on("htmx:after:request", (event) => follower.answered(event));
@@ -99,6 +100,16 @@ class Follower {
     const answered = new Promise((resolve) => this.waiting.push(resolve));
     this.host.querySelector(".node-fields")?.dispatchEvent(new Event("change"));
     return answered;
+  }
+
+  /** Ask again as soon as somebody comes back from another page, where they may have made a choice. */
+  awaits(signal) {
+    window.addEventListener("focus", () => this._again(), { signal, once: true });
+  }
+
+  _again() {
+    this.last = null;
+    this.host.querySelector(".node-fields")?.dispatchEvent(new Event("change"));
   }
 
   _settled() {
