@@ -1,6 +1,7 @@
 """A mail server of a test's own, in a thread: it keeps what it gets and refuses whom it is told."""
 
 import socketserver
+import ssl
 import threading
 import time
 from email import message_from_bytes, policy
@@ -15,12 +16,19 @@ class MailServer:
         login: user and password in the form of AUTH PLAIN, base64; None for a server without.
         refuses: receivers that it does not know.
         silent: it never comes to the end of its first line.
+        starttls: what it needs to speak TLS from STARTTLS on; before that it takes nothing else.
     """
 
     def __init__(
-        self, *, login: str | None = None, refuses: tuple[str, ...] = (), silent: bool = False
+        self,
+        *,
+        login: str | None = None,
+        refuses: tuple[str, ...] = (),
+        silent: bool = False,
+        starttls: ssl.SSLContext | None = None,
     ) -> None:
-        self.login, self.refuses, self.silent = login, refuses, silent
+        self.login, self.refuses, self.silent, self.starttls = login, refuses, silent, starttls
+        self.lines: list[str] = []
         self.mails: list[tuple[str, list[str], EmailMessage]] = []
         self.connections = 0
         self.ended = threading.Event()
@@ -44,7 +52,7 @@ class MailServer:
                 kept.connections += 1
                 try:
                     self._talk()
-                except (ConnectionError, ValueError):
+                except (OSError, ValueError):
                     pass
                 finally:
                     kept.ended.set()
@@ -52,15 +60,31 @@ class MailServer:
             def _say(self, line: str) -> None:
                 self.wfile.write(f"{line}\r\n".encode())
 
+            def _speak_tls(self) -> None:
+                self.connection = kept.starttls.wrap_socket(self.request, server_side=True)
+                self.rfile = self.connection.makefile("rb")
+                self.wfile = self.connection.makefile("wb", 0)
+
             def _talk(self) -> None:
                 while kept.silent:
                     self.wfile.write(b"2")
                     time.sleep(0.05)
                 self._say("220 test")
                 sender, receivers, allowed = "", [], kept.login is None
+                plain = kept.starttls is not None
                 while line := self.rfile.readline().decode().strip():
+                    kept.lines.append(line)
                     word, upper = line.partition(" ")[2], line.upper()
-                    if upper.startswith("EHLO"):
+                    if upper.startswith("EHLO") and plain:
+                        self._say("250-test")
+                        self._say("250 STARTTLS")
+                    elif upper == "STARTTLS" and plain:
+                        self._say("220 go on")
+                        self._speak_tls()
+                        plain = False
+                    elif plain:
+                        self._say("530 STARTTLS first")
+                    elif upper.startswith("EHLO"):
                         self._say("250-test")
                         self._say("250 AUTH PLAIN" if kept.login else "250 SMTPUTF8")
                     elif upper.startswith("AUTH PLAIN"):

@@ -5,9 +5,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.waiting import eventually
 
@@ -63,6 +66,19 @@ class Postgres:
             return False
         return True
 
+    def speak_tls(self, certificate: Path, key: Path) -> None:
+        """Have it offer TLS from now on."""
+        for source, name in ((certificate, "ssl_cert_file"), (key, "ssl_key_file")):
+            copy = self._folder / name
+            shutil.copyfile(source, copy)
+            copy.chmod(0o600)
+            if self._account:
+                shutil.chown(copy, "nobody")
+            self.run(f"alter system set {name} = '{copy}'")
+        self.run("alter system set ssl = on")
+        self.run("select pg_reload_conf()")
+        eventually(lambda: self.run("show ssl") == [("on",)])
+
     def run(self, sql: str) -> list[tuple]:
         """Run statements and return the rows of the last one."""
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -74,3 +90,17 @@ class Postgres:
             self._process.terminate()
             self._process.wait(30)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """Run a server for a test; skips without the programs, fails under REQUIRE_ALL."""
+    programs = find_programs()
+    if programs is None:
+        (pytest.fail if os.environ.get("REQUIRE_ALL") else pytest.skip)("there is no PostgreSQL")
+    server = Postgres(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

@@ -5,6 +5,7 @@ files folder, from which no statement reaches another file.
 """
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from storage.codec import encode
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _CONNECT_TIMEOUT = 10.0
+_NO_FILE = f"{os.devnull}/none"
 _BUSY = 5.0
 _STEPS = 10_000
 """Steps of SQLite's machine between two looks at whether a statement was given up."""
@@ -104,6 +106,7 @@ class Postgres:
     def __init__(self, place: PostgresPlace) -> None:
         self._place = place
         self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._limit = 0.0
         self._turn = asyncio.Lock()
 
     async def execute(
@@ -112,7 +115,8 @@ class Postgres:
         async with self._turn:
             try:
                 async with asyncio.timeout(timeout):
-                    return await self._execute(sql, values, max_rows)
+                    connection = await self._open(timeout)
+                    return await _execute(connection, sql, values, max_rows)
             except TimeoutError:
                 await self._drop()
                 raise _too_slow(timeout) from None
@@ -124,20 +128,22 @@ class Postgres:
                     await self._drop()
                 raise _refused(error) from None
 
-    async def _execute(self, sql: str, values: Mapping[str, Json], max_rows: int) -> Result:
+    async def _open(self, timeout: float) -> "psycopg.AsyncConnection[Any]":
+        """Return the connection, on which a statement ends after so many seconds."""
         if self._connection is None or self._connection.closed:
-            self._connection = await self._connect()
-        given = {k: Jsonb(v) if isinstance(v, dict | list) else v for k, v in values.items()}
-        async with self._connection.cursor() as cursor:
-            await cursor.execute(for_psycopg(sql), given, prepare=True)
-            if cursor.description is None:
-                return Result(rows=[], count=max(cursor.rowcount, 0), more=False)
-            names = [column.name for column in cursor.description]
-            found = await cursor.fetchmany(max_rows + 1)
-        return _result(names, found, max_rows)
+            self._connection, self._limit = await self._connect(), 0.0
+        if timeout != self._limit:
+            # The server does not notice a closed connection before its statement has ended.
+            limit = f"{max(1, round(timeout * 1000))}ms"
+            await self._connection.execute(
+                "select set_config('statement_timeout', %s, false)", (limit,)
+            )
+            self._limit = timeout
+        return self._connection
 
     async def _connect(self) -> "psycopg.AsyncConnection[Any]":
         place, failure = self._place, ""
+        verified = place.ssl_mode.startswith("verify")
         for address in await egress.resolve(place.host, place.port):
             try:
                 return await psycopg.AsyncConnection.connect(
@@ -149,10 +155,10 @@ class Postgres:
                     dbname=place.name,
                     sslmode=place.ssl_mode,
                     connect_timeout=int(_CONNECT_TIMEOUT),
+                    sslrootcert=egress.trusted_file() if verified else _NO_FILE,
                     # What the account that runs this has in its home is not the editor's.
-                    passfile="/dev/null",
-                    sslcert="",
-                    sslkey="",
+                    passfile=os.devnull,
+                    sslcertmode="disable",
                     gssencmode="disable",
                     application_name="workflow-orchestrator",
                     autocommit=True,
@@ -168,6 +174,19 @@ class Postgres:
 
     async def close(self) -> None:
         await self._drop()
+
+
+async def _execute(
+    connection: "psycopg.AsyncConnection[Any]", sql: str, values: Mapping[str, Json], max_rows: int
+) -> Result:
+    given = {k: Jsonb(v) if isinstance(v, dict | list) else v for k, v in values.items()}
+    async with connection.cursor() as cursor:
+        await cursor.execute(for_psycopg(sql), given, prepare=True)
+        if cursor.description is None:
+            return Result(rows=[], count=max(cursor.rowcount, 0), more=False)
+        names = [column.name for column in cursor.description]
+        found = await cursor.fetchmany(max_rows + 1)
+    return _result(names, found, max_rows)
 
 
 class Sqlite:

@@ -1,9 +1,7 @@
 """The guarded client: redirects, logins, bodies, time, TLS."""
 
 import asyncio
-import datetime
 import gzip
-import ipaddress
 import logging
 import ssl
 import zlib
@@ -12,6 +10,7 @@ import pytest
 
 from orchestrator.exceptions import EgressDenied, EgressFailed, InvalidRequest
 from orchestrator.security import egress
+from tests.certificates import Authority
 from tests.web_server import Reply, WebServer
 
 
@@ -193,37 +192,10 @@ async def test_the_next_address_is_tried_when_nobody_is_at_the_first(open_egress
 @pytest.fixture
 def certified(tmp_path, monkeypatch):
     """Return a TLS context of a server `good.test`, whose certificate the client trusts."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "good.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("good.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.3"))]
-    certificate = (
-        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
-    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     egress.tls_context.cache_clear()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(file, key_file)
-    yield context
+    yield authority.server("good.test", "127.0.0.3")
     egress.tls_context.cache_clear()
 
 

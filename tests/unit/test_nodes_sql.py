@@ -1,8 +1,9 @@
 """sql-query and sql-poll, on PostgreSQL and SQLite."""
 
 import asyncio
-import os
 import sqlite3
+import subprocess
+import sys
 import time
 from decimal import Decimal
 
@@ -17,20 +18,14 @@ from nodes.contract import ExecutionCompleted
 from nodes.testing import RecordingContext, driven
 from orchestrator.exceptions import EgressDenied, InvalidRequest, NodeFailed, WorkflowInvalid
 from orchestrator.security.credentials import Credential
-from tests.postgres import PASSWORD, Postgres, find_programs
+from tests.postgres import PASSWORD, running
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
 def postgres():
-    programs = find_programs()
-    if programs is None:
-        if os.environ.get("REQUIRE_ALL"):
-            pytest.fail("there is no PostgreSQL")
-        pytest.skip("there is no PostgreSQL")
-    server = Postgres(programs)
-    server.start()
-    yield server
-    server.stop()
+    with running() as server:
+        yield server
 
 
 class Place:
@@ -135,6 +130,40 @@ async def test_a_statement_that_takes_too_long_is_ended(place):
         assert time.monotonic() - begun < 10
         with pytest.raises(NodeFailed, match="longer than"):
             await run.data({})
+
+
+FORSAKEN = """
+import asyncio, sys
+import django
+django.setup()
+from nodes.builtin.sql import SqlQuery
+from nodes.testing import driven
+from orchestrator.security import egress
+from orchestrator.security.credentials import Credential
+
+async def main(url):
+    egress.install(egress.EgressPolicy.parse(["127.0.0.0/8"], ()))
+    form = {"credential": "shop", "sql": "select pg_sleep(600) as forsaken", "timeout": 3}
+    credentials = {"shop": Credential("database-url", {"url": url})}
+    async with driven(SqlQuery, form, credentials=credentials) as run:
+        await run.data({})
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_the_server_ends_a_statement_whose_process_was_killed(postgres):
+    """It would not notice before it has rows to send."""
+    active = (
+        "select count(*) from pg_stat_activity where state = 'active' and query like '%forsaken'"
+    )
+    with subprocess.Popen([sys.executable, "-c", FORSAKEN, postgres.url]) as process:
+        try:
+            eventually(lambda: postgres.run(active) == [(1,)], 20)
+        finally:
+            process.kill()
+    assert postgres.run(active) == [(1,)]
+    eventually(lambda: postgres.run(active) == [(0,)], 20)
 
 
 async def test_a_connection_that_was_ended_is_opened_again(postgres, open_egress):

@@ -4,7 +4,7 @@ from httpx import AsyncClient, Request
 
 from orchestrator.security.egress.addresses import Address
 from orchestrator.security.egress.client import http_client
-from orchestrator.security.egress.connect import connect, resolve, tls_context
+from orchestrator.security.egress.connect import connect, resolve, tls_context, trusted_file
 from orchestrator.security.egress.exchange import MAX_BODY, Answer, exchange
 from orchestrator.security.egress.policy import EgressPolicy, install, policy
 from orchestrator.security.egress.urls import join_url, parse_url, shown
@@ -26,4 +26,5 @@ __all__ = (
     "resolve",
     "shown",
     "tls_context",
+    "trusted_file",
 )

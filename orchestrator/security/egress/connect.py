@@ -117,6 +117,14 @@ def tls_context() -> tls.SSLContext:
     return tls.create_default_context(cafile=None if own else certifi.where())
 
 
+def trusted_file() -> str:
+    """Return a file with what `tls_context` trusts, for a driver that does TLS by itself."""
+    paths = tls.get_default_verify_paths()
+    own = os.environ.get("SSL_CERT_FILE") or paths.cafile
+    bundle = os.path.join(paths.capath or "", "ca-certificates.crt")  # beside the single ones
+    return own or (bundle if paths.capath and os.path.isfile(bundle) else certifi.where())
+
+
 async def _is_own(rules: EgressPolicy, ip: IP, port: int) -> bool:
     """Tell whether one of our own servers listens at an address."""
     for host, own_port in rules.own:
