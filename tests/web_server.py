@@ -46,7 +46,10 @@ Raw = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class WebServer:
-    """Answers with `answer(request)`, which gives a Reply, or a Raw for what is no proper one."""
+    """Answers with `answer(request)`, which gives a Reply, or a Raw for what is no proper one.
+
+    hangs_up: it takes a connection and ends it, whatever protocol it is for.
+    """
 
     def __init__(
         self,
@@ -55,12 +58,13 @@ class WebServer:
         host: str = "127.0.0.1",
         port: int = 0,
         tls: Any = None,
+        hangs_up: bool = False,
     ) -> None:
         self.answer = answer
         self.connections = 0
         self.requests: list[Received] = []
         self.host, self.port = host, port
-        self._tls = tls
+        self._tls, self._hangs_up = tls, hangs_up
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -95,6 +99,9 @@ class WebServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self._hangs_up:
+            writer.close()
+            return
         try:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)

@@ -24,20 +24,20 @@ _SAFE = ("", "/", "/:@", "!$&'()*+,;=:@~", "!$&'()*+,;=:@/?~")
 _lock = threading.Lock()
 _values: set[str] = set()
 _forms: tuple[tuple[str, bytes], ...] = ()
-_pattern: re.Pattern[str] | None = None
+"""Each form as text and as bytes, the longest first."""
 
 
 def register(values: Iterable[str]) -> None:
     """Take values for secrets from now on; those of less than SHORTEST characters are left out."""
-    global _forms, _pattern
+    global _forms
     with _lock:
         fresh = {value for value in values if len(value) >= SHORTEST} - _values
         if not fresh:
             return
         _values.update(fresh)
-        forms = sorted({f for v in _values for f in forms_of(v)}, key=len, reverse=True)
-        _pattern = re.compile("|".join(map(re.escape, forms)))
-        _forms = tuple((form, form.encode("utf-8", "surrogatepass")) for form in forms)
+        forms = {form for value in fresh for form in forms_of(value)}.difference(dict(_forms))
+        added = [(form, form.encode("utf-8", "surrogatepass")) for form in forms]
+        _forms = tuple(sorted((*_forms, *added), key=lambda pair: len(pair[0]), reverse=True))
 
 
 def forms_of(value: str) -> set[str]:
@@ -71,9 +71,9 @@ def found_in(body: bytes) -> bool:
 
 def scrub(text: str) -> str:
     """Return a text without secrets."""
-    if _pattern is None or not any(form in text for form, _ in _forms):
-        return text
-    return _pattern.sub(REDACTED, text)
+    # A pattern of all forms would cost more to compile than all texts to search, with each secret.
+    found = [form for form, _ in _forms if form in text]
+    return re.sub("|".join(map(re.escape, found)), REDACTED, text) if found else text
 
 
 def scrub_value(value: Any) -> Any:

@@ -30,7 +30,6 @@ SECRETS = [
 def registered(monkeypatch):
     monkeypatch.setattr(secret_values, "_values", set())
     monkeypatch.setattr(secret_values, "_forms", ())
-    monkeypatch.setattr(secret_values, "_pattern", None)
     secret_values.register(SECRETS)
 
 
