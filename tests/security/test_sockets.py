@@ -40,9 +40,11 @@ def session(stored, make_user):
 @pytest.fixture
 async def refused(shared_store, stored, tally):
     """Open a socket, and note it unless it is closed with a code before it says a word."""
-    seen = tally("S3", "sockets")
+    doors = {}
 
     async def refuse(path, headers, *codes):
+        door = f"sockets of whoever should not: {', '.join(map(str, codes))}"
+        seen = doors.get(door) or doors.setdefault(door, tally("S3", door))
         socket = Socket(application, path, headers)
         with seen.attempt():
             await socket.open()
@@ -86,6 +88,77 @@ async def test_who_is_nobody_gets_nothing(refused, session, make_user, make_toke
     gone = page(session)
     await sync_to_async(session.logout)()
     await refused(path, gone, 4401)
+
+
+@pytest.fixture
+async def opened(shared_store, session, tally):
+    """Open a socket that has its first state, and count it below a name of its own."""
+    sockets = []
+
+    async def opened(door, path=PATHS[2]):
+        seen = tally("S3", door)
+        socket = Socket(application, path, page(session))
+        with seen.attempt():
+            await socket.open()
+            assert (await socket.receive())["type"] == "state_sync"
+        sockets.append(socket)
+        return socket, seen
+
+    yield opened
+    for socket in sockets:
+        await socket.leave()
+
+
+@pytest.mark.parametrize("size", [4097, 65_536, 1_000_000], ids=str)
+async def test_a_frame_that_is_too_large_ends_the_socket(opened, size):
+    socket, seen = await opened("frame beyond 4 KB: 1009")
+    await socket.send("x" * size)
+    seen.escaped += [code for code in [await socket.closed()] if code != 1009]
+    socket, seen = await opened("frame of bytes beyond 4 KB: 1009")
+    await socket.send_bytes(b"\xff" * size)
+    seen.escaped += [code for code in [await socket.closed()] if code != 1009]
+
+
+async def test_a_thousand_frames_at_once_end_the_socket(opened):
+    socket, seen = await opened("1,000 frames at once: 1008")
+    for _ in range(1000):
+        await socket.send({"type": "ping"})
+    answers = 0
+    while (said := await socket._app.receive_output(5))["type"] == "websocket.send":
+        answers += 1
+    seen.tried = 1000
+    seen.escaped += [] if said["code"] == 1008 and answers <= 20 else [(answers, said)]
+
+
+async def test_five_hundred_sockets_of_one_person_are_ten(shared_store, session, tally):
+    seen = tally("S3", "500 sockets of one user: 10, then 4429")
+    sockets, codes = [], []
+    for _ in range(500):
+        socket = Socket(application, PATHS[0], page(session))
+        sockets.append(socket)
+        with seen.attempt():
+            await socket.open()
+            said = await socket._app.receive_output(5)
+        codes.append(said.get("code", "open"))
+    assert set(codes[:10]) == {"open"}
+    seen.escaped += [code for code in codes[10:] if code != 4429]
+    for socket in sockets[:10]:
+        await socket.leave()
+    again = Socket(application, PATHS[0], page(session))
+    await again.open()
+    assert (await again.receive())["type"] == "state_sync"
+    await again.leave()
+
+
+async def test_what_there_is_not_ends_the_socket(shared_store, session, tally):
+    seen = tally("S3", "workflow or run that there is not: 4404")
+    for path in ("/ws/workflows/foreign/", "/ws/runs/foreign/"):
+        with seen.attempt():
+            socket = Socket(application, path, page(session))
+            await socket.open()
+            said = await socket._app.receive_output(5)
+        if (said["type"], said.get("code")) != ("websocket.close", 4404):
+            seen.escaped.append((path, said))
 
 
 @pytest.fixture
