@@ -28,6 +28,7 @@ class WebhookForm(BaseForm):
         "credential": {"check": ["token"]},
         "secret": {"check": ["hmac"]},
         "signature_header": {"check": ["hmac"]},
+        "timestamp_header": {"check": ["hmac"]},
         "timeout": {"respond": ["workflow"]},
     }
 
@@ -58,6 +59,12 @@ class WebhookForm(BaseForm):
         initial="X-Hub-Signature-256",
         validators=[_HEADER],
         help_text="Holds the signature in hex, with or without sha256= before it, or in base64.",
+    )
+    timestamp_header = LiteralField(
+        required=False,
+        validators=[_HEADER],
+        help_text="Holds the time, in seconds since 1970; then the signature is that of the time, a"
+        " dot and the body, and a request older than five minutes is refused.",
     )
     idempotency_header = LiteralField(
         required=False,

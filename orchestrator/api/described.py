@@ -7,6 +7,7 @@ ERRORS = {
     "401": ("NotAuthenticated", "Nobody is logged in, or the token is not valid."),
     "403": ("NotAllowed", "Whoever asks may not do this."),
     "404": ("NotFound", "There is no such thing."),
+    "405": ("MethodNotAllowed", "This method is not for it; `Allow` names those that are."),
     "406": ("NotAcceptable", "Only JSON can be answered."),
     "409": ("Conflict", "What is there does not allow it now."),
     "413": ("TooLarge", "The body, or something in it, is too large."),

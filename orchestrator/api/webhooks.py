@@ -7,16 +7,24 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from nodes.contract import Json
 from orchestrator.api.errors import answer_of, json_response, plain
 from orchestrator.api.headers import POLICY_HEADER
+from orchestrator.api.serializers import ErrorSerializer
 from orchestrator.api.webhook_bodies import body_of
 from orchestrator.exceptions import Busy, InvalidRequest, PayloadTooLarge
 from orchestrator.services import webhook_checks, webhooks
@@ -28,6 +36,15 @@ AT_ONCE = 200
 WAITING = 100
 """Requests that wait for the answer of a workflow in this process."""
 MAX_KEY = 255
+
+
+class TakenAnswer(serializers.Serializer[Any]):
+    """A request that is stored."""
+
+    id = serializers.CharField()
+    repeated = serializers.BooleanField(help_text="It had been taken before, by its key.")
+
+
 ANSWER_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 """What a workflow answers is anybody's: shown by a browser, it has no origin and runs nothing."""
 
@@ -70,6 +87,21 @@ class _Request:
         return await webhooks.take(self.hook, self.data, key=self.key, mark=self.mark)
 
 
+def _described(name: str, told: str, body: Any = OpenApiTypes.ANY) -> Any:
+    """Describe a method. What a workflow answers may be anything, with any status."""
+    return extend_schema(
+        operation_id=name,
+        description=f"{told} What it has to prove is in the settings of the webhook.",
+        request=body,
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        responses={
+            202: TakenAnswer,
+            **dict.fromkeys((400, 404, 405, 413, 415, 422, 429, 503, 504), ErrorSerializer),
+            "default": OpenApiResponse(OpenApiTypes.ANY, "What an http-response node answers."),
+        },
+    )
+
+
 @csrf_exempt  # a cookie proves nothing here
 async def receive(request: HttpRequest, path: str) -> HttpResponse:
     """Take a request: 202 when it is stored, or what the workflow answers."""
@@ -90,6 +122,28 @@ async def receive(request: HttpRequest, path: str) -> HttpResponse:
         if answer is None:
             raise
         return json_response(answer)
+
+
+class _ReceiveSchema(APIView):
+    """How `receive` is described at `/schema/`; it serves nothing."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @_described("webhook_post", "Send a request to a workflow that runs.")
+    def post(self, request: Request, path: str) -> Response:
+        raise NotImplementedError
+
+    @_described("webhook_put", "Send a request to a workflow that runs, by PUT.")
+    def put(self, request: Request, path: str) -> Response:
+        raise NotImplementedError
+
+    @_described("webhook_get", "Send a request without a body to a workflow that runs.", None)
+    def get(self, request: Request, path: str) -> Response:
+        raise NotImplementedError
+
+
+receive.cls, receive.initkwargs = _ReceiveSchema, {}  # type: ignore[attr-defined]
 
 
 def _read(request: HttpRequest, path: str) -> _Request:

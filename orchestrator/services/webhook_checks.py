@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import time
 from collections.abc import Callable, Mapping
 
 from orchestrator.exceptions import (
@@ -24,6 +25,9 @@ from orchestrator.services.webhooks import Hook
 logger = logging.getLogger(__name__)
 NOT_PASSED_ON = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Headers that no item has, whatever a webhook checks."""
+OLDEST = 300.0
+"""Seconds that the time of a signed request may differ from ours."""
+_DIGITS = 12
 Headers = Mapping[str, str]
 
 
@@ -41,7 +45,7 @@ def check(hook: Hook, headers: Headers, body: bytes) -> frozenset[str]:
     if kind == "none":
         return NOT_PASSED_ON
     if kind == "hmac":
-        name, proof = _signature(hook, body)
+        name, proof = _signature(hook, _signed(hook, headers, body))
     else:
         name, proof = _token(hook)
     if not proof(headers.get(name, "")):
@@ -88,17 +92,30 @@ def _token(hook: Hook) -> Proof:
     return _PROOFS[credential.kind](credential.values)
 
 
-def _signature(hook: Hook, body: bytes) -> Proof:
+def _signed(hook: Hook, headers: Headers, body: bytes) -> bytes | None:
+    """Return what the signature has to be of; None for a request that was not made just now."""
+    name = hook.settings.get("timestamp_header")  # what was started before there was one has none
+    if not name:
+        return body
+    told = headers.get(name.lower(), "")
+    if not (told.isascii() and told.isdigit() and len(told) <= _DIGITS):
+        return None
+    if abs(time.time() - int(told)) > OLDEST:
+        return None
+    return b"%b.%b" % (told.encode(), body)
+
+
+def _signature(hook: Hook, signed: bytes | None) -> Proof:
     values = _credential(hook, hook.settings["secret"]).values
     if "secret" not in values:
         raise _closed(hook, "its credential has no value named secret")
-    digest = hmac.new(values["secret"].encode(), body, hashlib.sha256)
+    digest = hmac.new(values["secret"].encode(), signed or b"", hashlib.sha256)
     accepted = (digest.hexdigest().encode(), base64.b64encode(digest.digest()))
 
     def compare(given: str) -> bool:
         text = _raw(given.removeprefix("sha256="))
         in_hex, in_base64 = (hmac.compare_digest(text, each) for each in accepted)
-        return in_hex or in_base64
+        return signed is not None and (in_hex or in_base64)
 
     return hook.settings["signature_header"].lower(), compare
 

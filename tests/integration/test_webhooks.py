@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import itertools
+import time
 
 import httpx
 import pytest
@@ -215,6 +216,35 @@ def test_another_body_breaks_the_signature(hook):
     order = hook(check="hmac", secret="key")
     headers = {"X-Hub-Signature-256": DIGEST.hexdigest(), "Content-Type": "application/json"}
     assert order.call(content=SIGNED + b" ", headers=headers).status_code == 401
+
+
+def signed_at(moment, body=SIGNED):
+    told = str(moment)
+    digest = hmac.new(SECRET.encode(), told.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return {"X-Time": told, "X-Hub-Signature-256": digest, "Content-Type": "application/json"}
+
+
+def test_a_signed_time_keeps_old_requests_out(hook):
+    order = hook(check="hmac", secret="key", timestamp_header="X-Time")
+    now = int(time.time())
+    good = signed_at(now)
+    refused = {
+        "old": signed_at(now - 400),
+        "of tomorrow": signed_at(now + 400),
+        "with the time of another": {**signed_at(now - 400), "X-Time": str(now)},
+        "without a time": {**good, "X-Time": ""},
+        "with no number": signed_at("soon"),
+        "with a sign": signed_at(f"+{now}"),
+        "with many digits": signed_at("9" * 5000),
+        "with digits of other scripts": {**good, "X-Time": "٣".encode()},
+        "signed without the time": {**good, "X-Hub-Signature-256": DIGEST.hexdigest()},
+    }
+    for name, headers in refused.items():
+        answer = order.call(content=SIGNED, headers=headers)
+        assert answer.status_code == 401, name
+    for moment in (now, now - 200):
+        assert order.call(content=SIGNED, headers=signed_at(moment)).status_code == 202
+    assert len(order.rows(2)) == 2
 
 
 def test_a_webhook_without_its_secret_refuses_and_tells_nobody_why(house, hook):

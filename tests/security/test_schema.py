@@ -47,6 +47,7 @@ def known_parts(made):
         "run_id": [made["run"]],
         "number": [1],
         "name": ["test.add", "test.fail", "gate"],
+        "path": ["made/from/the/schema", "nobody"],
         "node_type": ["counter", "file-writer", "data-transformer"],
     }
 
@@ -78,6 +79,7 @@ def good_bodies(made):
         "/nodes/{node_type}/form/": {"values": {"stop": 5}},
         "/nodes/{node_type}/validate/": {"values": {"stop": 5}},
         "/queues/{workflow_id}/{queue}/purge/": {"confirm": made["queue"]},
+        "/webhooks/{path}/": {"value": 1},
         "/tools/{name}/call/": {"arguments": {"left": 1}},
         "/workflows/": WORKFLOW,
         "/workflows/{workflow_id}/": WORKFLOW,

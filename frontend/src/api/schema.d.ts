@@ -938,6 +938,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/{path}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Send a request without a body to a workflow that runs. What it has to prove is in the settings of the webhook. */
+        get: operations["webhook_get"];
+        /** @description Send a request to a workflow that runs, by PUT. What it has to prove is in the settings of the webhook. */
+        put: operations["webhook_put"];
+        /** @description Send a request to a workflow that runs. What it has to prove is in the settings of the webhook. */
+        post: operations["webhook_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/workflows/": {
         parameters: {
             query?: never;
@@ -2029,6 +2048,12 @@ export interface components {
             /** @default false */
             force: boolean;
         };
+        /** @description A request that is stored. */
+        TakenAnswer: {
+            id: string;
+            /** @description It had been taken before, by its key. */
+            repeated: boolean;
+        };
         TapAnswer: {
             samples: components["schemas"]["Sample"][];
         };
@@ -2213,6 +2238,15 @@ export interface components {
         };
         /** @description There is no such thing. */
         NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description This method is not for it; `Allow` names those that are. */
+        MethodNotAllowed: {
             headers: {
                 [name: string]: unknown;
             };
@@ -4381,6 +4415,146 @@ export interface operations {
             422: components["responses"]["Failed"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
+        };
+    };
+    webhook_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakenAnswer"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["NotAuthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Failed"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Timeout"];
+            /** @description What an http-response node answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    webhook_put: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakenAnswer"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["NotAuthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Failed"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Timeout"];
+            /** @description What an http-response node answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    webhook_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakenAnswer"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["NotAuthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Failed"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Timeout"];
+            /** @description What an http-response node answers. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
         };
     };
     workflows_list: {
