@@ -39,7 +39,9 @@ class LocalRuns:
 
     def start(self, *arguments: object) -> "subprocess.Popen[bytes]":
         """Start a command; what it prints is `told`."""
-        with (self.data_dir / "log").open("w") as log:
+        told = self.data_dir / "log"
+        told.write_text("")
+        with told.open("a") as log:  # what still runs must not write over it
             return subprocess.Popen(
                 [sys.executable, "manage.py", *map(str, arguments)],
                 cwd=ROOT,
