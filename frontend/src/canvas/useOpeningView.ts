@@ -1,7 +1,7 @@
 // What of a workflow is seen first: all of it where that can be read, else where it begins.
 
-import { useCallback, useEffect } from "react";
-import { useReactFlow, useStoreApi } from "@xyflow/react";
+import { useCallback, useEffect, useRef } from "react";
+import { type Viewport, useReactFlow, useStore, useStoreApi } from "@xyflow/react";
 
 import { CARD_HEIGHT, CARD_WIDTH } from "../document/size";
 import { useDocument } from "../document/store";
@@ -31,8 +31,10 @@ function boxOf(places: readonly Point[]): Box {
 }
 
 export function useOpeningView(): () => void {
-  const { setViewport } = useReactFlow();
+  const { getViewport, setViewport } = useReactFlow();
   const store = useStoreApi();
+  const shown = useRef<Viewport | null>(null);
+  const size = useStore(({ width, height }) => `${width} ${height}`);
   const overview = useView((view) => view.overview);
   const showFirst = useCallback(() => {
     const { width, height } = store.getState();
@@ -44,12 +46,21 @@ export function useOpeningView(): () => void {
       (height - 2 * MARGIN) / (box.bottom - box.top),
       1,
     );
-    void setViewport(fits >= READABLE ? centred(box, width, height, fits) : beginning(places, box, height));
+    shown.current = fits >= READABLE ? centred(box, width, height, fits) : beginning(places, box, height);
+    void setViewport(shown.current);
   }, [setViewport, store]);
+  // The canvas may get its size after its nodes. Once somebody has moved it, it stays.
+  useEffect(() => {
+    if (shown.current && same(getViewport(), shown.current)) showFirst();
+  }, [size, getViewport, showFirst]);
   useEffect(() => {
     if (overview) showFirst();
   }, [overview, showFirst]);
   return showFirst;
+}
+
+function same(a: Viewport, b: Viewport): boolean {
+  return a.x === b.x && a.y === b.y && a.zoom === b.zoom;
 }
 
 function centred(box: Box, width: number, height: number, zoom: number) {
