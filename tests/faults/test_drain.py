@@ -30,16 +30,17 @@ SOCKETS = 10
 @pytest.mark.parametrize("deployment", [{"lease_ttl": LONG_LEASE}], indirect=True)
 def test_r18_a_runner_drains(deployment, nemesis, row):
     """A loop that goes on long before the lease has run out was given back."""
-    runner = deployment.start_runner()
+    for _ in range(2):
+        deployment.start_runner()
     background = {"id": "background", "type": "background", "data": {}}
     nodes = counter(ITEMS), *hand_over(), background, delay(0.3), recording(), sink("out.jsonl")
     workflow = deployment.create(linked("Drained", *nodes))
     checker = Checker(deployment, workflow, items=ITEMS)
+    eventually(lambda: deployment.status(workflow)["runners_alive"] == 2)
     deployment.post("/prod/start", workflow)
     eventually(lambda: checker.executed() > 200)
     eventually(lambda: deployment.loop(workflow, "reader-1")["in_flight"] > 50)
-    deployment.start_runner()
-    eventually(lambda: deployment.status(workflow)["runners_alive"] == 2)
+    runner = deployment.holder(workflow, "reader-1")
     nemesis.note()
     assert runner.drain() == 0
     deployment.wait_for(workflow, "completed", PATIENCE)

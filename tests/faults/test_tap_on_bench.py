@@ -8,7 +8,7 @@ pytestmark = pytest.mark.fault
 WORKFLOW = {
     "name": "Tapped",
     "nodes": [
-        {"id": "1", "type": "counter", "data": {"form": {"start": 7, "interval": 0.2}}},
+        {"id": "1", "type": "counter", "data": {"form": {"start": 7, "interval": 1}}},
         {
             "id": "2",
             "type": "data-transformer",

@@ -55,7 +55,7 @@ def frames(canary):
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, redis_server):
-    deployed = Deployment(tmp_path_factory.mktemp("frames"))
+    deployed = Deployment(tmp_path_factory.mktemp("frames"), lease_ttl=30)
     deployed.canary = deployed.folder / "canary"
     deployed.start_runner()
     yield deployed

@@ -33,7 +33,7 @@ ONE, TWO = new_key(), new_key()
 
 @pytest.fixture
 def deployment(tmp_path, redis_server):
-    deployed = Deployment(tmp_path, environment={VARIABLE: ONE})
+    deployed = Deployment(tmp_path, lease_ttl=30, environment={VARIABLE: ONE})
     yield deployed
     deployed.close()
 
