@@ -16,6 +16,9 @@ from orchestrator.api.limits import BodyLimit  # noqa: E402
 from orchestrator.api.proxy import BehindProxy  # noqa: E402
 from orchestrator.conf import orchestrator_settings  # noqa: E402
 from orchestrator.routing import lifespan, websocket_application  # noqa: E402
+from orchestrator.runtime.allocator import return_large_blocks  # noqa: E402
+
+return_large_blocks()
 
 application = BehindProxy(
     ProtocolTypeRouter(
