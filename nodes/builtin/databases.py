@@ -302,7 +302,12 @@ def sqlite_path(url: str) -> str:
     """Return the path in `sqlite:///shop.db`, which is one inside the files folder.
 
     Raises:
-        InvalidRequest: it is none.
+        InvalidRequest: it is none. Never with any part of it, as it may hold a password.
     """
     path = url.removeprefix("sqlite:").removeprefix("//").removeprefix("/")
-    return str(files.check_path(unquote(path)))
+    if any(sign in path for sign in "?#@"):
+        raise InvalidRequest("the address of a SQLite file has no password and no options")
+    try:
+        return str(files.check_path(unquote(path)))
+    except InvalidRequest:
+        raise InvalidRequest("the address must name a file inside the files folder") from None

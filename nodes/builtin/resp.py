@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from orchestrator.exceptions import InvalidRequest, NodeFailed
 from orchestrator.security import egress
+from orchestrator.security.secret_values import scrub
 
 _LONGEST = 4096
 """Bytes of an answer: a number, an id, an error."""
@@ -98,7 +99,8 @@ class RedisConnection:
         line = (await self._reader.readuntil(b"\r\n"))[:-2]
         kind, rest = line[:1], line[1:].decode(errors="replace")
         if kind == b"-":
-            raise NodeFailed(f"Redis answers: {rest[:500]}", error_type="RedisRefused")
+            # Half of a secret is not recognised any more: it is taken out before the cut.
+            raise NodeFailed(f"Redis answers: {scrub(rest)[:500]}", error_type="RedisRefused")
         if kind == b"+":
             return rest
         if kind == b":" and rest.removeprefix("-").isdigit():

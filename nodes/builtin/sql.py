@@ -11,6 +11,7 @@ from nodes.builtin.schedule import interval_due, sleep_until
 from nodes.builtin.sql_text import names_in
 from nodes.contract import ExecutionCompleted, Json, NodeContext, NodeOutput
 from orchestrator.exceptions import NodeFailed
+from orchestrator.security.secret_values import scrub
 
 CURSOR, KEY = "cursor", "idempotency_key"
 """Values of a statement that nobody has to give."""
@@ -138,8 +139,8 @@ class SqlPoll(ProducerNode):
                 rises = False
             if not rises:
                 raise self._wrong(
-                    f"{self._column!r} must rise from row to row: {str(value)[:50]!r} comes after"
-                    f" {str(before)[:50]!r}; order by it, and let it be unique"
+                    f"{self._column!r} must rise from row to row: {_shown(value)} comes after"
+                    f" {_shown(before)}; order by it, and let it be unique"
                 )
             before = value
         if rows and rows[-1][self._column] == self._cursor:
@@ -147,6 +148,11 @@ class SqlPoll(ProducerNode):
 
     def _wrong(self, message: str) -> NodeFailed:
         return NodeFailed(message, node_id=self.id, error_type="WrongCursor")
+
+
+def _shown(value: Json) -> str:
+    """Return the beginning of a value; half of a secret would not be recognised any more."""
+    return repr(scrub(str(value))[:50])
 
 
 def opened(node: BaseNode, database: Database | None) -> Database:
