@@ -156,10 +156,13 @@ def _wrong(parts: Mapping[str, Part], name: str, value: Any) -> str:
         return "must be a number from 1 to 65535"
     if name == "url" and not _is_url(value):
         return "must be a URL such as postgresql://user:password@host/name"
-    if part.secret and value and len(value) < secret_values.SHORTEST:
+    # A URL is long, and the password in it is what must not be read.
+    secret = unquote(_password(value) or "") or value if name == "url" else value
+    if part.secret and value and len(secret) < secret_values.SHORTEST:
+        what = "a password of " if name == "url" else ""
         return (
-            f"has less than {secret_values.SHORTEST} characters: so short a secret could not be "
-            "told from other text, and so not be kept out of logs"
+            f"has {what}less than {secret_values.SHORTEST} characters: so short a secret could "
+            "not be told from other text, and so not be kept out of logs"
         )
     return ""
 

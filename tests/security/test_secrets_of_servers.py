@@ -10,6 +10,11 @@ from urllib.parse import quote
 
 import pytest
 
+from nodes import files
+from nodes.builtin.sql import SqlPoll
+from nodes.testing import driven
+from orchestrator.exceptions import NodeFailed
+from orchestrator.security import secret_values
 from orchestrator.security.secret_values import forms_of
 from tests.deployment import Deployment
 from tests.security.echoes import WRITTEN, MailEcho, PostgresEcho, RedisEcho
@@ -160,3 +165,14 @@ def test_what_a_server_echoes_is_nowhere(deployment, servers, section):
         assert places.redacted(place), place
     assert places.redacted("Redis, all that was ever written")
     assert not places.found(), places.found()[:5]
+
+
+async def test_an_error_shows_no_half_of_a_secret(tmp_path):
+    """What sql-poll shows of two rows that do not rise."""
+    files.configure(tmp_path)
+    secret_values.register([CANARY])
+    sql = f"select '{'x' * 26}{CANARY}' as id, :cursor as x union all select 'a', :cursor"
+    async with driven(SqlPoll, {"file": "a.db", "sql": sql, "times": 1}) as run:
+        with pytest.raises(NodeFailed, match="must rise") as failed:
+            await run.item()
+    assert CANARY[:8] not in failed.value.message

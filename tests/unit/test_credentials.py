@@ -109,6 +109,7 @@ def test_every_kind_has_its_values_and_its_secrets(kind):
         ("bearer", {"token": SECRET, "more": SECRET}, "values.more"),
         ("http-basic", {"password": SECRET}, "values.username"),
         ("database-url", {"url": "not a url"}, "values.url"),
+        ("database-url", {"url": "redis://:12345@host/0"}, "values.url"),
         ("smtp", {"host": "mail", "port": "70000"}, "values.port"),
         ("smtp", {"host": "mail", "security": "some"}, "values.security"),
         ("generic", {"": SECRET}, "values."),
