@@ -77,7 +77,8 @@ class Target:
 def taken(value: Any) -> Any:
     """Return what stands in a field's value where its template was."""
     if isinstance(value, list):  # the members of a group, or the addresses of a mail
-        return value[0]["arguments"]["x"] if isinstance(value[0], dict) else ", ".join(value)
+        members = [each["arguments"]["x"] for each in value if isinstance(each, dict)]
+        return members[0] if members else ", ".join(value)
     return value["x"] if isinstance(value, dict) and set(value) == {"x"} else value
 
 
