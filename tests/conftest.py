@@ -7,9 +7,17 @@ import pytest
 
 from orchestrator.exceptions import StoreRefused
 from orchestrator.runtime.server_binary import find_server
-from orchestrator.security import egress
+from orchestrator.security import egress, secret_values
 from storage.datastore import open_store
 from tests.redis_server import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_this_test():
+    """Forget the secrets of a test at its end: every text is searched for each that is known."""
+    values, forms = set(secret_values._values), secret_values._forms
+    yield
+    secret_values._values, secret_values._forms = values, forms
 
 
 @pytest.fixture(scope="session")
