@@ -5,12 +5,13 @@ import contextlib
 import datetime
 import ipaddress
 import ssl
-import threading
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.thread_server import ThreadServer
 
 _DAY = datetime.timedelta(days=1)
 
@@ -52,39 +53,14 @@ class Authority:
         return context
 
 
-class TlsFront:
+class TlsFront(ThreadServer):
     """Takes connections with TLS and hands them on to a port of this machine without."""
 
-    def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        self._behind, self._context = port, context
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    def __init__(self, behind: int, context: ssl.SSLContext) -> None:
+        super().__init__(tls=context)
+        self._behind = behind
 
-    def __enter__(self) -> "TlsFront":
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        opening = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
-        server = self._loop.run_until_complete(opening)
-        self.port: int = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind, into = await asyncio.open_connection("127.0.0.1", self._behind)
         await asyncio.gather(_pass_on(reader, into), _pass_on(behind, writer))
 

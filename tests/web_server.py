@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.thread_server import ThreadServer
 
 
 @dataclass
@@ -45,7 +46,7 @@ Raw = Callable[[asyncio.StreamWriter], Awaitable[None]]
 """Writes an answer of its own; the connection is closed behind it."""
 
 
-class WebServer:
+class WebServer(ThreadServer):
     """Answers with `answer(request)`, which gives a Reply, or a Raw for what is no proper one.
 
     hangs_up: it takes a connection and ends it, whatever protocol it is for.
@@ -60,44 +61,18 @@ class WebServer:
         tls: Any = None,
         hangs_up: bool = False,
     ) -> None:
+        super().__init__(host, port, tls)
         self.answer = answer
         self.connections = 0
         self.requests: list[Received] = []
-        self.host, self.port = host, port
-        self._tls, self._hangs_up = tls, hangs_up
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "WebServer":
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._hangs_up = hangs_up
 
     @property
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        opening = asyncio.start_server(self._serve, self.host, self.port, ssl=self._tls)
-        server = self._loop.run_until_complete(opening)
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self._hangs_up:
             writer.close()
