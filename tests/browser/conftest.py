@@ -57,7 +57,7 @@ def page(browser, deployment):
 def expect():
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=30_000)
     return expect
 
 
@@ -70,7 +70,7 @@ def opened(browser, address, **options):
     """
     complaints = []
     context = browser.new_context(base_url=address, **{"viewport": WIDE, **options})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(error.stack or str(error)))
     page.on("console", lambda message: complaints.extend(errors_of(message)))
@@ -89,6 +89,15 @@ def log_in(page, user=USER, password=PASSWORD, at="./"):
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("button", name="Log out").wait_for()
+    page.wait_for_load_state()  # until then a button may be shown that no script listens to yet
+
+
+def choose_mode(page, name):
+    """Change the studio to the bench or to production."""
+    # Not the radio itself: it is hidden, and a forced click misses when the header moves.
+    mode = page.get_by_role("radiogroup", name="Mode")
+    mode.get_by_text(name, exact=True).click()
+    mode.get_by_role("radio", name=name, checked=True).wait_for()
 
 
 def errors_of(message):

@@ -61,6 +61,11 @@ OVERFLOW = """() => {
       .slice(0, 3).map((e) => e.outerHTML.slice(0, 120))];
 }"""
 
+# The admin's buttons fade from the colours of one look to those of the other.
+TRANSITIONS = """() => Promise.allSettled(
+  document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished)
+)"""
+
 
 @pytest.fixture(scope="module")
 def site(browser, redis_server, tmp_path_factory):
@@ -92,6 +97,7 @@ def settle(page):
     page.wait_for_load_state("networkidle")
     page.locator("body:not(:has([aria-busy=true]))").wait_for()
     page.evaluate("() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
+    page.evaluate(TRANSITIONS)
 
 
 def axe(page):

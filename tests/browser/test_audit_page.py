@@ -55,6 +55,7 @@ def test_entries_are_filtered_by_who_what_to_what_and_when(page, expect, watched
     entries(page).last.get_by_role("link", name="workflow.create").click()
     expect(entries(page)).to_have_count(1)
     expect(page.get_by_label("What", exact=True)).to_have_value("workflow.create")
+    page.wait_for_load_state()
     page.get_by_label("Time", exact=True).select_option("1h")
     expect(entries(page)).to_have_count(1)
     page.get_by_label("Time", exact=True).select_option("between")

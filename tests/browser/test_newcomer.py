@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.browser.conftest import log_in, opened
+from tests.browser.conftest import choose_mode, log_in, opened
 from tests.deployment import Deployment
 from tests.waiting import eventually
 
@@ -32,6 +32,7 @@ class Visitor:
 
     def click(self, name, within=None):
         place = within or self.page
+        self.page.wait_for_load_state()  # scripts listen from then on
         place.get_by_role("button", name=re.compile(f"^{name}")).first.click()
 
     def open_tab(self, name):
@@ -111,7 +112,7 @@ def start_and_watch(visitor):
     page, expect = visitor.page, visitor.expect
     visitor.click("Start", visitor.production)
     visitor.sees_state("starting", "running")
-    page.get_by_role("radio", name="Production").check(force=True)
+    choose_mode(page, "Production")
     counter = page.get_by_role("group", name=GREET).locator(".live-count")
     expect(counter).to_have_text(re.compile(r"^\d+$"), timeout=SLOWLY)
     expect(counter).not_to_have_text(counter.inner_text())

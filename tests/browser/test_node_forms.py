@@ -48,6 +48,7 @@ def test_a_place_is_chosen_and_saved(page, expect, deployment, stored):
     address = stored("Place", "place", FORM)
     page.goto(address.partition("nodes")[0] + "change/")
     page.get_by_role("link", name="n", exact=True).click()
+    page.wait_for_load_state()
     country, state, city = (page.get_by_label(x, exact=True) for x in ("Country", "State", "City"))
     expect(city).to_have_value("Graz")
     country.select_option("Canada")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.browser.conftest import log_in, opened
+from tests.browser.conftest import choose_mode, log_in, opened
 from tests.deployment import PASSWORD, USER
 
 pytestmark = pytest.mark.browser
@@ -197,11 +197,11 @@ def test_what_runs_is_told_apart_from_what_is_edited(page, expect, deployment, c
     page.get_by_role("button", name="Show version 2").click(timeout=NOTICED_WITHIN)
     expect(told).to_contain_text("One node differs and is marked.")
     expect(page.locator(".node-mark")).to_have_text("not as in version 1")
-    page.get_by_role("radio", name="Bench").check(force=True)
+    choose_mode(page, "Bench")
     expect(told).to_contain_text("Production is not touched")
     expect(page.locator(".node-mark")).to_have_count(0)
     control(page, "Update to version 2").click()
-    page.get_by_role("radio", name="Production").check(force=True)
+    choose_mode(page, "Production")
     expect(told).to_contain_text("Production has version 2, the same as on the canvas.")
     assert deployment.client.get(f"/prod/status/{workflow_id}").json()["version"] == 2
 
