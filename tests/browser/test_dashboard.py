@@ -113,7 +113,7 @@ def test_a_start_is_seen_live_and_a_stop_is_asked_about(page, expect, stored, he
     expect(state).to_have_text("stopped")
     expect(number(row, "Version")).to_contain_text("never ran")
     button(row, "Start").click()
-    expect(state).to_have_text("running", timeout=20_000)
+    expect(state).to_have_text("running")
     expect(number(row, "Iterations")).to_have_text(re.compile(r"^\d\d"))
     expect(row.locator(".rate")).to_have_text(re.compile(r"^[1-9]"))
     expect(row.locator(".spark .line")).to_have_attribute("d", re.compile("^M"))
@@ -138,7 +138,7 @@ def test_a_start_is_seen_live_and_a_stop_is_asked_about(page, expect, stored, he
 
 def test_what_waits_and_what_died_is_counted(page, expect, stored):
     row = stored(FAILING)
-    expect(number(row, "Failures")).to_contain_text("1 dead letter", timeout=20_000)
+    expect(number(row, "Failures")).to_contain_text("1 dead letter")
     expect(number(row, "Queued")).to_have_text("4")
     expect(page.locator("#total-queued")).to_have_text("4")
     expect(page.locator("#total-dead")).to_have_text("1")
@@ -173,7 +173,7 @@ def test_a_lost_connection_leaves_no_green_light(page, expect, stored, hello_loo
     state, banner = row.locator(".badge"), page.locator("#connection")
     expect(state).to_have_text("stopped")
     page.context.set_offline(True)
-    expect(banner).to_contain_text("Connection lost", timeout=20_000)
+    expect(banner).to_contain_text("Connection lost")
     expect(state).to_have_text("was stopped")
     expect(button(row, "Start")).to_be_disabled()
     for light in ("runners", "redis", "database"):

@@ -89,7 +89,7 @@ def test_one_letter_is_understood_mended_and_replayed(page, expect, totals, depl
     expect(button(page, "Save and replay")).to_be_disabled()
     text.fill('{"order": 2, "count": 5, "price": 4, "ratio": 1.0}')
     button(page, "Save and replay from node total").click()
-    expect(page.locator("#status")).to_have_text("replayed", timeout=15_000)
+    expect(page.locator("#status")).to_have_text("replayed")
     expect(page.locator("#outcome")).to_contain_text("by ada")
     expect(page.locator("#outcome").get_by_role("link")).to_be_focused()
     eventually(lambda: [row["total"] for row in deployment.rows("mended.jsonl")] == [5, 20])
@@ -115,7 +115,7 @@ def test_every_letter_of_an_error_is_replayed_at_once(page, expect, totals, depl
     button(question, "Replay 60").click()
     expect(page.get_by_text("60 letters are on the way.")).to_be_visible()
     expect(page.get_by_text("No letter matches")).to_be_visible(timeout=20_000)
-    expect(page.locator('[data-status="replayed"]')).to_contain_text("60", timeout=30_000)
+    expect(page.locator('[data-status="replayed"]')).to_contain_text("60")
     eventually(lambda: len(deployment.rows("many.jsonl")) == 120)
     orders = [row["order"] for row in deployment.rows("many.jsonl")[60:]]
     assert sorted(orders) == list(range(60))
@@ -164,7 +164,7 @@ def test_new_letters_are_counted_live(page, expect, totals):
     page.goto("/dead-letters/?workflow_id=live")
     expect(page.get_by_text("No letter matches")).to_be_visible()
     totals("live", [order(n) for n in range(3)], 3)
-    expect(page.locator('[data-status="dead"]')).to_contain_text("3", timeout=15_000)
+    expect(page.locator('[data-status="dead"]')).to_contain_text("3")
     expect(page.get_by_role("table", name="Errors").get_by_role("row")).to_have_count(2)
 
 

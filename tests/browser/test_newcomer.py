@@ -12,7 +12,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.browser
 
 GREET, COUNT = "Greet, Transform, 4", "Count to 1000, Counter, 1"
-SLOWLY = 30_000
 """Milliseconds for what takes a machine of two busy cores a while: a start, a run of four nodes."""
 
 
@@ -49,7 +48,7 @@ class Visitor:
     def run(self, button):
         """Run on the bench, and return the place where the output appears."""
         self.page.get_by_role("button", name=button, exact=True).click()
-        self.expect(self.page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=SLOWLY)
+        self.expect(self.page.get_by_role("button", name="Cancel")).to_have_count(0)
         self.open_tab("Output")
         return self.page.get_by_role("tabpanel", name="Output")
 
@@ -64,7 +63,7 @@ class Visitor:
 
     def sees_state(self, *states):
         wanted = re.compile(f"^({'|'.join(states)})$")
-        self.expect(self.production.locator(".badge")).to_have_text(wanted, timeout=SLOWLY)
+        self.expect(self.production.locator(".badge")).to_have_text(wanted)
 
 
 def test_the_whole_way(browser, deployment, expect):
@@ -114,7 +113,7 @@ def start_and_watch(visitor):
     visitor.sees_state("starting", "running")
     choose_mode(page, "Production")
     counter = page.get_by_role("group", name=GREET).locator(".live-count")
-    expect(counter).to_have_text(re.compile(r"^\d+$"), timeout=SLOWLY)
+    expect(counter).to_have_text(re.compile(r"^\d+$"))
     expect(counter).not_to_have_text(counter.inner_text())
     visitor.sees_state("running")
 
@@ -154,7 +153,7 @@ def replay_it(visitor, deployment):
     page.get_by_role("tabpanel", name="Dead letters").get_by_role("link", name="Details").click()
     expect(page).to_have_url(re.compile(f"/dead-letters/{letter}/"))
     visitor.click("Replay")
-    expect(page.locator("#status")).to_have_text("replayed", timeout=SLOWLY)
+    expect(page.locator("#status")).to_have_text("replayed")
     rows = eventually(
         lambda: [r for r in deployment.rows("hello-loops/out.jsonl") if r["value"] == 3]
     )
@@ -167,5 +166,5 @@ def stop(visitor, deployment):
     visitor.click("Stop Hello loops")
     visitor.click("Stop", page.get_by_role("dialog"))
     row = page.get_by_role("row").filter(has=page.get_by_role("link", name="Hello loops"))
-    visitor.expect(row.locator(".badge")).to_have_text("stopped", timeout=SLOWLY)
+    visitor.expect(row.locator(".badge")).to_have_text("stopped")
     assert deployment.status("hello-loops")["status"] == "stopped"

@@ -34,7 +34,7 @@ def test_queues_are_found_and_watched(page, expect, deployment, hello_loops):
     expect(row).to_have_count(3)
     deployment.post("/prod/start", workflow)
     into = row.filter(has_text="queue_2_3").locator('[data-label="In/s"]')
-    expect(into).to_have_text(re.compile(r"^[1-9]"), timeout=20_000)
+    expect(into).to_have_text(re.compile(r"^[1-9]"))
     page.get_by_role("columnheader", name="In/s").get_by_role("button").click()
     expect(page.get_by_role("columnheader", name="In/s")).to_have_attribute(
         "aria-sort", "descending"
@@ -52,7 +52,7 @@ def test_a_queue_is_looked_into_and_purged(page, expect, deployment, hello_loops
     deployment.post("/prod/start", workflow)
     deployment.post("/prod/stop", workflow, loop="3")
     page.goto(f"/queues/{workflow}/handed/")
-    expect(page.locator("#fill")).to_contain_text("8 of 8", timeout=30_000)
+    expect(page.locator("#fill")).to_contain_text("8 of 8")
     expect(page.locator("#state")).to_have_text("full")
     expect(page.get_by_text("Node 2 in loop 1")).to_be_visible()
     deployment.post("/prod/stop", workflow)

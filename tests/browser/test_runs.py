@@ -32,14 +32,6 @@ FILE = {
 }
 
 
-@pytest.fixture
-def expect():
-    from playwright.sync_api import expect
-
-    expect.set_options(timeout=15_000)  # a worker may have to start first
-    return expect
-
-
 @pytest.fixture(scope="module")
 def worker(deployment):
     process = deployment.start_worker()
@@ -95,9 +87,9 @@ def test_a_graph_is_made_and_run_from_the_page(page, expect, deployment):
     expect(page.get_by_text("No worker is alive, so this run waits.")).to_be_visible()
     deployment.start_worker()
     # Step by step, without a reload.
-    expect(page.locator("#state")).to_have_text("running", timeout=30_000)
+    expect(page.locator("#state")).to_have_text("running")
     steps = steps_of(page)
-    expect(steps).to_have_count(7, timeout=20_000)
+    expect(steps).to_have_count(7)
     expect(page.locator("#state")).to_have_text("completed")
     steps.nth(2).click()
     panel = page.get_by_role("tabpanel")
@@ -189,7 +181,7 @@ def test_the_list_is_filtered_and_stays_up_to_date(page, expect, deployment, wor
     expect(rows.first).to_be_visible()
     run_id = run(deployment, FILE, {"path": "nowhere"})
     row = rows.filter(has_text=run_id[:10])
-    expect(row).to_contain_text("failed", timeout=20_000)
+    expect(row).to_contain_text("failed")
     page.get_by_role("button", name=re.compile("^failed")).click()
     expect(rows.filter(has_text="completed")).to_have_count(0)
     page.get_by_label("Search by id, key or graph").fill(run_id)

@@ -149,7 +149,7 @@ def test_an_output_of_five_megabytes_is_looked_at_in_parts(page, expect, studio)
     run(page)
     tree = page.get_by_role("tree", name="Output")
     rows = tree.get_by_role("treeitem")
-    expect(rows.first).to_contain_text("characters", timeout=30_000)
+    expect(rows.first).to_contain_text("characters")
     expect(page.locator(".json-bytes")).to_contain_text("MiB")
     for key in ("twice", "list"):
         tree.get_by_role("treeitem").filter(has_text=f"{key}: ").last.click()
