@@ -119,7 +119,7 @@ async def test_a_timeout_ends_the_process_of_a_task(deployment, call, tmp_path):
     deployment.start_worker(TASKS)
     file = str(tmp_path / "held")
     arguments = {"file": file, "key": "a", "until": "/never"}
-    result = await call("hold_in_thread", arguments, type="apart", timeout=6)
+    result = await call("hold_in_thread", arguments, type="apart", timeout=15)
     assert result.reason == "timeout"
     pid = int(lines(file)[0].split()[2])
     await until(lambda: not _lives(pid), WAIT)

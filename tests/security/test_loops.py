@@ -138,4 +138,4 @@ async def test_a_loop_survives_what_costs_too_much(house, tally):
             assert rows[-1]["name"] == "Ada" and "last" in rows[-1], source[:100]
             assert len(dead) <= 1, source[:100]
     assert seen.tried > 30
-    assert seen.slowest < 2
+    assert seen.slowest < 10

@@ -51,7 +51,7 @@ def test_the_api_stores_or_refuses_and_computes_nothing(api, renderings, tally, 
     assert statuses == {201, 400}
     assert (renderings.compiled, renderings.rendered) == (0, 0)
     assert seen.growth < 30  # MB, for some hundred workflows of thirty nodes
-    assert seen.slowest < 2
+    assert seen.slowest < 10  # what is computed takes minutes, or all memory
 
 
 @pytest.mark.django_db
@@ -101,4 +101,4 @@ def test_a_posted_form_parses_only(renderings, tally):
                 assert all(LOCATED.fullmatch(text) for text in errors[target.field]), errors
     assert (renderings.compiled, renderings.rendered) == (0, 0)
     assert seen.growth < 20
-    assert seen.slowest < 2
+    assert seen.slowest < 10  # what is computed takes minutes, or all memory
