@@ -4,12 +4,17 @@ import dataclasses
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from orchestrator.exceptions import StoreRefused
 from orchestrator.runtime.server_binary import find_server
 from orchestrator.security import egress, secret_values
 from storage.datastore import open_store
 from tests.redis_server import RedisServer
+
+# A busy machine is no reason to fail.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
