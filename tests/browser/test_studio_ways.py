@@ -49,6 +49,7 @@ def test_a_double_click_shows_everything_of_a_node(page, expect, studio):
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(card).to_be_focused()
+    expect(page.get_by_role("textbox", name="Start")).to_be_visible()  # back from the dialog
     page.keyboard.press("Enter")
     expect(page.get_by_role("textbox", name="Start")).to_be_focused()
 
