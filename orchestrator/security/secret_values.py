@@ -25,16 +25,11 @@ _lock = threading.Lock()
 _values: set[str] = set()
 _forms: tuple[tuple[str, bytes], ...] = ()
 """Each form as text and as bytes, the longest first."""
-_beginnings: frozenset[str | bytes] = frozenset()
-"""The first SHORTEST characters, and bytes, of each form."""
-_MANY = 150
-"""Forms from which on a look at every place of a text for a beginning costs less than a search for
-each form."""
 
 
 def register(values: Iterable[str]) -> None:
     """Take values for secrets from now on; those of less than SHORTEST characters are left out."""
-    global _beginnings, _forms
+    global _forms
     with _lock:
         fresh = {value for value in values if len(value) >= SHORTEST} - _values
         if not fresh:
@@ -42,7 +37,6 @@ def register(values: Iterable[str]) -> None:
         _values.update(fresh)
         forms = {form for value in fresh for form in forms_of(value)}.difference(dict(_forms))
         added = [(form, form.encode("utf-8", "surrogatepass")) for form in forms]
-        _beginnings |= {form[:SHORTEST] for pair in added for form in pair}
         _forms = tuple(sorted((*_forms, *added), key=lambda pair: len(pair[0]), reverse=True))
 
 
@@ -72,22 +66,14 @@ def _base64_forms(raw: bytes) -> Iterator[str]:
 
 def found_in(body: bytes) -> bool:
     """Tell whether a secret stands in these bytes."""
-    return _may_hold(body) and any(form in body for _, form in _forms)
+    return bool(_forms) and any(form in body for _, form in _forms)
 
 
 def scrub(text: str) -> str:
     """Return a text without secrets."""
     # A pattern of all forms would cost more to compile than all texts to search, with each secret.
-    found = [form for form, _ in _forms if form in text] if _may_hold(text) else []
+    found = [form for form, _ in _forms if form in text]
     return re.sub("|".join(map(re.escape, found)), REDACTED, text) if found else text
-
-
-def _may_hold(text: str | bytes) -> bool:
-    """Tell whether a form may stand there; quick, however many forms there are."""
-    if len(_forms) < _MANY:
-        return bool(_forms)
-    places = range(len(text) - SHORTEST + 1)
-    return not _beginnings.isdisjoint(text[i : i + SHORTEST] for i in places)
 
 
 def scrub_value(value: Any) -> Any:
