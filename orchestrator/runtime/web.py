@@ -19,6 +19,9 @@ ACCESS_LOG = Path("files/logs/access.log")
 """Below the data folder, where file nodes may read it."""
 
 DRAIN_SECONDS = 20
+KEEP_ALIVE_SECONDS = 75
+"""Of an idle connection: longer than proxies keep theirs, mostly 60 seconds. Whoever closes first
+may cut off a request that is just being sent, and a proxy does not send a POST again."""
 WEBSOCKET_FRAME = 64 * 1024
 
 
@@ -73,6 +76,7 @@ def serve(data_dir: Path, port: int) -> None:
         port=port,
         log_config=log_config(access_log),
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws=PatientSocket,
         ws_max_size=WEBSOCKET_FRAME,
         ws_per_message_deflate=False,  # it would pack each event anew for each client

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 PROC = Path("/proc")
+OFTEN_KEPT = 6
+"""Seconds: a little more than the five for which many clients keep an idle connection."""
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.skipif(not PROC.is_dir(), reason="looks for processes in /proc"),
@@ -143,6 +146,16 @@ def test_what_it_tells_works_as_pasted(up):
         assert (up.data_dir / secret).stat().st_mode & 0o777 == 0o600
     assert (up.data_dir / "password").read_text().strip() in up.told()
     assert '"GET /healthz HTTP/1.1" 200' in (up.data_dir / "files/logs/access.log").read_text()
+
+
+def test_a_connection_is_kept_longer_than_clients_keep_it(up):
+    """Who sends into a connection that closes right then can't know whether it was heard."""
+    client = http.client.HTTPConnection("127.0.0.1", up.port, timeout=10)
+    client.request("GET", "/healthz")
+    assert client.getresponse().read()
+    assert select.select([client.sock], [], [], OFTEN_KEPT)[0] == [], "closed, or talks by itself"
+    client.request("GET", "/healthz")
+    assert client.getresponse().status == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
