@@ -49,8 +49,25 @@ def test_a_double_click_shows_everything_of_a_node(page, expect, studio):
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(card).to_be_focused()
-    expect(page.get_by_role("textbox", name="Start")).to_be_visible()  # back from the dialog
     page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox", name="Start")).to_be_focused()
+
+
+def test_enter_leads_into_settings_that_are_not_there_yet(page, expect, studio):
+    pressed, held = False, []
+
+    def hold(route):
+        route.continue_() if pressed else held.append(route)
+
+    page.route("**/studio/forms/**", hold)
+    with page.expect_request("**/studio/forms/**"):
+        studio("count", "settings")
+    expect(page.get_by_text("Loading the settings")).to_be_visible()
+    page.get_by_role("group", name=re.compile("^Counter")).focus()
+    page.keyboard.press("Enter")
+    pressed = True
+    for route in held:
+        route.continue_()
     expect(page.get_by_role("textbox", name="Start")).to_be_focused()
 
 

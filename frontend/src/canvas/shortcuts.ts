@@ -86,10 +86,19 @@ const FOCUSABLE = "input:not([type=hidden]), select, textarea, button, a[href], 
 
 const firstIn = (place: string) => document.querySelector<HTMLElement>(`${place} :is(${FOCUSABLE})`);
 
+const OPEN_TAB = ".tab-page:not([hidden])";
+
 /** Go to the first field of the tab that is open. */
 function enterPanel(): void {
   useView.getState().openSheet("panel");
-  requestAnimationFrame(() => (firstIn(".tab-page:not([hidden])") ?? firstIn(".side-content"))?.focus());
+  requestAnimationFrame(() => enterLoaded(document.activeElement));
+}
+
+/** Wait for what the tab is loading, as long as the focus stays where it is. */
+function enterLoaded(from: Element | null): void {
+  if (document.activeElement !== from) return;
+  if (document.querySelector(`${OPEN_TAB} [aria-busy=true]`)) requestAnimationFrame(() => enterLoaded(from));
+  else (firstIn(OPEN_TAB) ?? firstIn(".side-content"))?.focus();
 }
 
 /** Keys of a selected node, which would else select or move it once more. */

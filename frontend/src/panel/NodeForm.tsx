@@ -91,7 +91,15 @@ export function NodeForm({ id, type }: Props) {
   }, [advanced, load]);
 
   return (
-    <form className="node-host" ref={host} noValidate autoComplete="off" aria-label="Settings of the node" onSubmit={(event) => event.preventDefault()}>
+    <form
+      className="node-host"
+      ref={host}
+      noValidate
+      autoComplete="off"
+      aria-label="Settings of the node"
+      aria-busy={state === "loading"}
+      onSubmit={(event) => event.preventDefault()}
+    >
       <fieldset disabled={!editable}>
         <div ref={slot} className="node-slot" />
       </fieldset>
