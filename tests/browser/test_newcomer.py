@@ -12,7 +12,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.browser
 
 GREET, COUNT = "Greet, Transform, 4", "Count to 1000, Counter, 1"
-"""Milliseconds for what takes a machine of two busy cores a while: a start, a run of four nodes."""
 
 
 @pytest.fixture

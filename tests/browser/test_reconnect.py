@@ -71,7 +71,7 @@ def test_a_restarted_server_is_found_again(page, expect, deployment, running):
     before = iterations(row)
 
     deployment.start_web()
-    expect(banner).to_be_hidden(timeout=30_000)
+    expect(banner).to_be_hidden()
     expect(state).to_have_text("running")
     shown = row.locator('[data-label="Iterations"]')
     expect(shown).not_to_have_text(f"{before:,}")
@@ -100,7 +100,7 @@ def test_what_is_not_saved_yet_outlives_a_restart(page, expect, deployment, hell
     banner = page.locator("#connection")
     expect(banner).to_contain_text("Connection lost")
     deployment.start_web()
-    expect(banner).to_be_hidden(timeout=30_000)
+    expect(banner).to_be_hidden()
     save_in_studio(page, expect, 2)
     assert deployment.client.get(f"/workflows/{workflow}/").json()["name"] == "After a restart"
 
