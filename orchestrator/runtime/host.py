@@ -247,10 +247,12 @@ class Host:
             self._send({"op": "status", "loops": {hosted.key: status}})
         self._silent.pop(hosted.event_loop, None)
         self._send({"op": "ended", "key": hosted.key, **report})
-        self._main.call_soon_threadsafe(self._forget, hosted.key)
+        self._main.call_soon_threadsafe(self._forget, hosted)
 
-    def _forget(self, key: str) -> None:
-        self._loops.pop(key, None)
+    def _forget(self, hosted: HostedLoop) -> None:
+        # Told of its end, the supervisor may have started the loop again by now.
+        if self._loops.get(hosted.key) is hosted:
+            del self._loops[hosted.key]
         if not self._loops:
             self._idle.set()
 
