@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.db.models import F, Q
 
-from orchestrator.exceptions import OrchestratorError, StoreUnavailable
+from orchestrator.exceptions import InvalidPayload, OrchestratorError, StoreUnavailable
 from orchestrator.execution.committer import EFFECT, KEPT
 from orchestrator.execution.sources import TRIAL
 from orchestrator.flow.queues import plan_queues
@@ -26,6 +26,7 @@ from orchestrator.runtime import dead_records, restores
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.watermarks import Sight, Watermarks
 from storage.base import Lease, QueueStore, SlotState
+from storage.codec import decode
 
 logger = logging.getLogger(__name__)
 REFRESH = 12
@@ -128,7 +129,11 @@ class Checkpoints:
         state = await self._queues.snapshot(seat.lease)
         if state is None or state.activation != seat.activation:
             return None
-        row = _checkpoint(seat, state, oldest)
+        try:
+            row = _checkpoint(seat, state, oldest)
+        except InvalidPayload as error:  # nobody of ours has written that there
+            logger.warning("no checkpoint of %s: %s", seat.lease.name, error.message)
+            return None
         at, said = self._written.get(seat.pk, (0.0, None))
         if said == _said(row) and time.monotonic() - at < REFRESH * self.period:
             return None
@@ -189,12 +194,21 @@ def _checkpoint(seat: _Seat, state: SlotState, oldest: float) -> Checkpoint:
 
 
 def _kept(state: SlotState) -> dict[str, str]:
-    """Return the states of nodes as texts; of what they have staged only that they have."""
+    """Return the states of nodes as texts; of what they have staged only that they have.
+
+    Raises:
+        InvalidPayload: one is not JSON.
+    """
     return {
-        name: (KEPT if name.startswith(EFFECT) else raw).decode()
+        name: (KEPT if name.startswith(EFFECT) else _checked(raw)).decode()
         for name, raw in state.states.items()
         if name != TRIAL
     }
+
+
+def _checked(raw: bytes) -> bytes:
+    decode(raw)
+    return raw
 
 
 def _said(row: Checkpoint) -> Any:

@@ -158,6 +158,15 @@ async def test_what_waits_in_the_queue_is_on_its_way(house):
     assert third.oldest_at == first.oldest_at
 
 
+@pytest.mark.parametrize("state", [b"\x80\x04K\x01.", b"{", b'"\\u0000"', b'"a\0"'])
+async def test_a_state_that_is_no_json_is_not_kept_and_hinders_no_other(house, caplog, state):
+    await house.commit("1", 1, {"1": state})
+    await house.commit("3", 1, {"3": b"1"})
+    assert await house.rows("1") == []
+    assert len(await house.rows("3")) == 1
+    assert "no checkpoint of 1/0: " in caplog.text
+
+
 async def test_redis_away_skips_a_round(house, caplog):
     away = open_store("redis://127.0.0.1:1/0")
     await Checkpoints("r", away.queue, house.plans, 5.0).write({ID})
