@@ -127,7 +127,8 @@ class Supervisor:
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             done = await guarded(work)
-            await asyncio.sleep(seconds if done else min(seconds, _AGAIN))
+            # A renewal has to come again before the leases may not be acted on any more.
+            await asyncio.sleep(seconds if done else min(seconds / 4, _AGAIN))
 
     async def _pause(self, seconds: float) -> None:
         try:
