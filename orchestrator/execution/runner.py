@@ -47,6 +47,7 @@ class FlowRunner:
         self.iterations: Iterations
         self.stopping = False
         self._sleeping = False
+        """Whether the loop's own task waits where `boundary.call` wakes it."""
         self._interrupted = False
         self._killed = False
         self._flushing: set[Step] = set()
@@ -310,7 +311,8 @@ class FlowRunner:
         await self._wait(seconds, lambda: self.boundary.attention)
 
     async def _wait(self, seconds: float, enough: Callable[[], bool]) -> None:
-        self._sleeping = True
+        ours = asyncio.current_task() is self._main  # and not that of who listens to the inbox
+        self._sleeping |= ours
         try:
             async with asyncio.timeout(seconds):
                 while not enough():
@@ -319,7 +321,7 @@ class FlowRunner:
         except TimeoutError:
             return
         finally:
-            self._sleeping = False
+            self._sleeping &= not ours
 
     def degrade(self, reason: str) -> None:
         self._set_state(LoopState.DEGRADED, reason)

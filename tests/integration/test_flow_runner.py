@@ -953,6 +953,33 @@ async def test_a_stop_of_a_plain_chain_ends_while_the_store_is_away(house, monke
     await house.stop(runner)
 
 
+@pytest.fixture
+async def silent(house, monkeypatch):
+    """A loop whose producer only waits, while its inbox cannot be read."""
+
+    async def quiet(node, item):
+        await asyncio.Event().wait()
+
+    async def away(*args):
+        raise StoreUnavailable
+
+    monkeypatch.setattr(house.store.queue, "read", away)
+    house.source(quiet)
+    runner = house.start(line(part("in", "quiet"), sink()))
+    await until(lambda: runner.boundary.open and runner.outages > 1)
+    return runner
+
+
+async def test_a_stop_interrupts_a_producer_whose_inbox_cannot_be_read(house, silent):
+    await house.stop(silent)
+
+
+async def test_a_failed_commit_does_so_too(house, silent):
+    silent.iterations.window.fail(LeaseLost())
+    with pytest.raises(LeaseLost):
+        await house.ended(silent)
+
+
 async def test_a_loop_that_waits_for_the_store_does_so_patiently(house, monkeypatch):
     begin = house.store.queue.begin
 
