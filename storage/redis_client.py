@@ -28,6 +28,7 @@ from orchestrator.exceptions import StoreRefused, StoreUnavailable
 _NOT_READY = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError)
 _NOT_READY_CODES = ("BUSY ", "MISCONF", "NOREPLICAS")
 """It is there and refuses writes: a script runs, its disk is full, its replicas are gone."""
+_OF_PIPELINE = " of pipeline caused error: "
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 ALLOW_UNSAFE = "ALLOW_UNSAFE_STORE"
@@ -75,11 +76,16 @@ def translated(
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise StoreUnavailable(f"Redis is away: {error}") from error
         except ResponseError as error:
-            if isinstance(error, _NOT_READY) or str(error).startswith(_NOT_READY_CODES):
+            if isinstance(error, _NOT_READY) or _said(error).startswith(_NOT_READY_CODES):
                 raise StoreUnavailable(f"Redis is not ready: {error}") from error
             raise
 
     return call
+
+
+def _said(error: ResponseError) -> str:
+    """Return what the server said; of a pipeline redis-py tells first which command it was."""
+    return str(error).rpartition(_OF_PIPELINE)[2].lstrip("('")
 
 
 async def check_server(client: Client, *, allow_unsafe: bool = False) -> list[str]:

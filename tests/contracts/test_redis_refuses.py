@@ -54,6 +54,14 @@ async def test_a_server_that_lacks_its_replicas_is_waited_for(queue, client):
         await queue.commit(holder, commit(outputs=[("out", b"y")]))
 
 
+async def test_what_refuses_one_of_many_commands_is_not_ready_either(redis_url, client):
+    store = open_store(redis_url)
+    await client.config_set("min-replicas-to-write", 1)
+    with pytest.raises(StoreUnavailable, match="NOREPLICAS"):
+        await store.feed.publish("w", {"a/0": b"{}"}, [])
+    await store.close()
+
+
 async def test_a_read_that_waits_outlives_forgotten_scripts(queue, client):
     async def waits():
         return (await client.info("clients"))["blocked_clients"]
