@@ -212,3 +212,13 @@ def test_a_port_in_use_is_named_before_anything_is_started(make_up):
         assert up.process.wait(30) == 1
     assert f"Port {up.port} cannot be used" in up.told()
     assert not up.processes()
+
+
+def test_a_folder_that_cannot_be_used_is_named(make_up):
+    up = make_up()
+    up.data_dir.mkdir()
+    (up.data_dir / "files").touch()  # nor could a folder be made on a disk that is full
+    up.launch()
+    assert up.process.wait(60) == 1
+    assert f"{up.data_dir} cannot be used: " in up.told()
+    assert "Traceback" not in up.told()

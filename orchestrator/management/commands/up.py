@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.runtime import redis_url
@@ -53,6 +53,8 @@ class Command(BaseCommand):
             asyncio.run(Up(plan).run())
         except OrchestratorError as error:
             raise CommandError(error.message) from None
+        except (OSError, DatabaseError) as error:  # a full disk, above all
+            raise CommandError(f"{settings.DATA_DIR} cannot be used: {error}") from None
 
     def _tell(self, text: str) -> None:
         self.stdout.write(text)
