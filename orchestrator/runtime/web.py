@@ -1,4 +1,7 @@
-"""The web process below `manage.py up`: uvicorn, an access log, and a lifeline to its parent."""
+"""The web process: uvicorn with our options, and a lifeline to its parent where it has one.
+
+Below `manage.py up` it writes an access log into the data folder; `manage.py web` to its terminal.
+"""
 
 import logging
 import os
@@ -47,18 +50,16 @@ def open_access_log(data_dir: Path) -> Path:
     return path
 
 
-def log_config(access_log: Path) -> dict[str, Any]:
-    """Return uvicorn's logging: accesses to the file, the rest to the terminal."""
+def log_config(access_log: Path | None) -> dict[str, Any]:
+    """Return uvicorn's logging: accesses to the file or the terminal, the rest to the terminal."""
+    to_file = {"class": "logging.handlers.WatchedFileHandler", "filename": str(access_log)}
+    to_terminal = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"combined": {"()": f"{__name__}.CombinedFormatter"}},
         "handlers": {
-            "access": {
-                "class": "logging.handlers.WatchedFileHandler",
-                "filename": str(access_log),
-                "formatter": "combined",
-            },
+            "access": {"formatter": "combined", **(to_file if access_log else to_terminal)},
         },
         "loggers": {
             "uvicorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
@@ -67,12 +68,11 @@ def log_config(access_log: Path) -> dict[str, Any]:
     }
 
 
-def serve(data_dir: Path, port: int) -> None:
+def serve(host: str, port: int, access_log: Path | None = None) -> None:
     """Serve until TERM, or until the parent is gone; requests in hand are answered first."""
-    access_log = open_access_log(data_dir)
     config = uvicorn.Config(
         "config.asgi:application",
-        host="127.0.0.1",
+        host=host,
         port=port,
         log_config=log_config(access_log),
         timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -92,4 +92,8 @@ def serve(data_dir: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(os.environ["DATA_DIR"]), int(os.environ.get("PORT") or 8000))
+    serve(
+        "127.0.0.1",
+        int(os.environ.get("PORT") or 8000),
+        open_access_log(Path(os.environ["DATA_DIR"])),
+    )

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from orchestrator.exceptions import OrchestratorError
-from orchestrator.runtime import lifeline
+from orchestrator.runtime import healthy, lifeline
 from orchestrator.runtime.supervisor import Supervisor
 from orchestrator.services import credential_keys
 
@@ -41,4 +41,5 @@ async def _serve() -> None:
         loop.add_signal_handler(number, on_signal)
     # Not by a signal: TERM may have come before, and a second one would cut the drain off.
     lifeline.watch_parent(lambda: loop.call_soon_threadsafe(supervisor.stop))
-    await supervisor.run()
+    async with healthy.signs():
+        await supervisor.run()

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
-from orchestrator.runtime import lifeline
+from orchestrator.runtime import healthy, lifeline
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.output import redact_prints
 from orchestrator.services import credential_keys, workers
@@ -67,5 +67,6 @@ async def _serve(name: str, concurrency: int) -> None:
         loop.add_signal_handler(number, on_signal)
     # Not by a signal: TERM may have come before, and a second one would cut the end off.
     lifeline.watch_parent(lambda: loop.call_soon_threadsafe(worker.stop))
-    await worker.run()
+    async with healthy.signs():
+        await worker.run()
     os._exit(0)  # a function in a thread cannot be ended, and must not hold the end up
