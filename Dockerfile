@@ -1,17 +1,29 @@
-FROM python:3.12-slim
+# One image for every role: web, runner, worker, migrate. docker-compose.yml and deploy/k8s name the
+# command of each. PYTHON_IMAGE may be given by its digest, for a build that is the same next year.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DATA_DIR=/data
-RUN useradd --system --create-home --uid 10001 orchestrator \
+FROM ${PYTHON_IMAGE} AS packages
+COPY requirements.lock .
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: \
+       --require-hashes -r requirements.lock
+
+FROM ${PYTHON_IMAGE}
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    DATA_DIR=/data HEALTH_FILE=/tmp/orchestrator.alive
+RUN useradd --system --uid 10001 --user-group --home-dir /data orchestrator \
     && install -d -o orchestrator -g orchestrator -m 700 /data
 WORKDIR /app
-COPY requirements.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
-COPY . .
-USER orchestrator
+COPY --from=packages /venv /venv
+COPY manage.py ./
+COPY config config
+COPY storage storage
+COPY forms forms
+COPY nodes nodes
+COPY orchestrator orchestrator
+COPY examples examples
+RUN python -m compileall -q --invalidation-mode unchecked-hash .
+USER 10001:10001
 VOLUME /data
 EXPOSE 8000
-
-# The web process; docker-compose.yml runs the other parts of the system from the same image.
-CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--timeout-graceful-shutdown", "20", "--ws-max-size", "65536", "--no-proxy-headers", \
-     "--ws", "orchestrator.runtime.web_socket:PatientSocket", "--ws-per-message-deflate", "false"]
+CMD ["python", "manage.py", "web", "--host", "0.0.0.0"]

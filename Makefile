@@ -23,7 +23,7 @@ define install
 	&& cat requirements.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
-.PHONY: run test check frontend pictures bench faults security clean venv venv-bench venv-dev venv-frontend
+.PHONY: run test check frontend lock pictures bench faults security clean venv venv-bench venv-dev venv-frontend
 
 run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 	@exec $(BIN)/python manage.py up
@@ -41,6 +41,10 @@ check: venv-dev venv-frontend ## style, types, layers, migrations, and that the 
 
 frontend: venv-frontend ## the studio and what else is generated and committed
 	$(BIN)/python frontend/build.py
+
+lock: venv-dev ## what the image installs: every package that requirements.txt needs, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock' -o requirements.lock requirements.txt
 
 pictures: venv-dev ## those of the documents, from a real system
 	$(BIN)/python docs/img/take.py
