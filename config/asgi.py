@@ -11,6 +11,7 @@ http_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from orchestrator.api.counted import Counted  # noqa: E402
 from orchestrator.api.direct import DirectPaths  # noqa: E402
 from orchestrator.api.limits import BodyLimit  # noqa: E402
 from orchestrator.api.proxy import BehindProxy  # noqa: E402
@@ -23,7 +24,7 @@ return_large_blocks()
 application = BehindProxy(
     ProtocolTypeRouter(
         {
-            "http": BodyLimit(DirectPaths(http_application)),
+            "http": Counted(BodyLimit(DirectPaths(http_application))),
             "websocket": websocket_application,
             "lifespan": lifespan,
         }

@@ -18,6 +18,7 @@ from orchestrator.api import (
     fragments,
     graphs,
     health,
+    metrics,
     nodes,
     pages,
     production,
@@ -49,6 +50,7 @@ def route(pattern: str, view: Any, name: str) -> URLPattern:
 urlpatterns = [
     route("healthz", health.healthz, "healthz"),
     route("readyz", health.ReadyView.as_view(), "readyz"),
+    route("metrics", metrics.MetricsView.as_view(), "metrics"),
     route("account", account.AccountView.as_view(), "account"),
     route("audit", page_or_api(pages.audit, audit.AuditView.as_view()), "audit"),
     route("audit/export", audit.AuditExportView.as_view(), "audit-export"),

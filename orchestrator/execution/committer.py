@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -18,6 +19,7 @@ from orchestrator.exceptions import (
 from orchestrator.execution.cancellation import heed_cancellation
 from orchestrator.execution.context import ExecutionContext, Scope
 from orchestrator.execution.dead_letter import dead_letter, overflow_letter
+from orchestrator.execution.durations import Durations
 from storage.base import (
     DEAD_LETTERS,
     DELAYED,
@@ -113,6 +115,8 @@ class Committer:
         }
         self._lease_valid = lease_valid
         self._on_wait = on_wait
+        self.durations = Durations()
+        """Of the commits that were seen through, waits for room included."""
         self._given_up: OrchestratorError | None = None
         self._wake = asyncio.Event()
 
@@ -255,6 +259,7 @@ class Committer:
 
     async def _send(self, commit: Commit, group: Sequence[ExecutionContext]) -> bool:
         """See a commit through; False when it says that the slot has ended and it has not."""
+        begun = time.perf_counter()
         wait = _WAIT_MIN
         waiting = False
         while True:
@@ -285,6 +290,7 @@ class Committer:
             self._on_wait(reason)
             await self._pause(wait * random.uniform(0.5, 1))
             wait = min(wait * 2, _WAIT_MAX)
+        self.durations.add(time.perf_counter() - begun)
         self._committed = commit.number
         if waiting:
             self._on_wait("")

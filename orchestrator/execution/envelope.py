@@ -68,6 +68,17 @@ def seal(
     return encode(envelope, 4 * MAX_BYTES)
 
 
+def sent_at(raw: bytes) -> float | None:
+    """Return when an envelope was put into its queue, in seconds since the epoch by the clock of
+    whoever did; None if it does not say."""
+    try:
+        found: Any = decode_own(raw)
+    except InvalidPayload:
+        return None
+    at = found.get("ts") if isinstance(found, dict) else None
+    return at if isinstance(at, int | float) else None
+
+
 def unseal(raw: bytes) -> Envelope:
     """Return what an envelope holds.
 

@@ -5,12 +5,14 @@ import asyncio
 import contextvars
 import functools
 import inspect
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeTimeout
+from orchestrator.execution.durations import BOUNDS, BUCKETS
 from orchestrator.execution.tap import Tap
 from orchestrator.flow.graph import Condition, Edge, FlowGraph, FlowNode
 from orchestrator.flow.search import components
@@ -69,9 +71,9 @@ class Step:
     """A node in a plan, and its counters. Times are readings of `time.perf_counter`."""
 
     __slots__ = (
-        "arrivals", "background", "body", "call", "chain", "conditional", "contextual", "count",
-        "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next", "node",
-        "rank", "routes", "seconds", "started_at", "tap", "threaded", "type", "walked_in",
+        "arrivals", "background", "body", "buckets", "call", "chain", "conditional", "contextual",
+        "count", "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next",
+        "node", "rank", "routes", "seconds", "started_at", "tap", "threaded", "type", "walked_in",
     )  # fmt: skip
 
     def __init__(self, flow_node: FlowNode) -> None:
@@ -98,6 +100,8 @@ class Step:
         self.failed = 0
         self.measured = 0
         self.seconds = 0.0
+        self.buckets = [0] * BUCKETS
+        """Of the calls that were measured, by duration."""
         self.last_seconds = 0.0
         self.started_at = 0.0
         self.ended_at = 0.0
@@ -115,9 +119,10 @@ class Step:
 
     def measure(self, begun: float, ended: float) -> None:
         self.started_at, self.ended_at = begun, ended
-        self.last_seconds = ended - begun
-        self.seconds += ended - begun
+        self.last_seconds = seconds = ended - begun
+        self.seconds += seconds
         self.measured += 1
+        self.buckets[bisect_left(BOUNDS, seconds)] += 1
 
     def arm(self) -> None:
         """Choose the call, once the node is initialised and knows whether it has templates."""

@@ -13,6 +13,7 @@ from orchestrator.execution.boundary import Boundary
 from orchestrator.execution.cancellation import end_task, heed_cancellation
 from orchestrator.execution.commit import Abandoned, CommitWindow
 from orchestrator.execution.committer import Committer
+from orchestrator.execution.durations import Durations
 from orchestrator.execution.iterations import Iterations, as_failure
 from orchestrator.execution.job import LoopJob
 from orchestrator.execution.plan import Plan, Step
@@ -45,6 +46,9 @@ class FlowRunner:
         self.outages = 0
         """How often the store did not answer."""
         self.iterations: Iterations
+        self.committer: Committer | None = None
+        self.hops = Durations()
+        """How long entries were in the loop's queue, of some batches that were read."""
         self.stopping = False
         self._sleeping = False
         """Whether the loop's own task waits where `boundary.call` wakes it."""
@@ -201,6 +205,7 @@ class FlowRunner:
             on_failure=self._nudge,
         )
         self.iterations = Iterations(self.plan, self.producer, self.scope, window, begun.sequence)
+        self.committer = committer
         await committer.open_effects()
         self._aside = [
             asyncio.create_task(self._flush_regularly(step, step.node.flush_after))

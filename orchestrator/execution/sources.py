@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from nodes.contract import ExecutionCompleted, NodeOutput
 from orchestrator.exceptions import NodeFailed
 from orchestrator.execution.context import ExecutionContext, StepContext
 from orchestrator.execution.entries import Entries, lost
+from orchestrator.execution.envelope import sent_at
 from orchestrator.execution.plan import MEASURE_EVERY, Chain
 from orchestrator.execution.workflow_engine import broken
 from orchestrator.security.secret_values import scrub
@@ -25,6 +27,8 @@ _READ_WAIT = 0.5
 _LISTEN_WAIT = 4.0
 """Less than the client's patience with an answer."""
 _ADOPT_EVERY = 5.0
+_HOP_EVERY = 0.05
+"""Seconds between two looks at how long an entry was on its way: each decodes one."""
 _BACKOFF_MAX = 30.0
 
 
@@ -183,6 +187,7 @@ class QueueSource:
         self._runner = runner
         self._entries = Entries(runner, numbered=True)
         self._breathe_at = 0.0
+        self._hop_at = 0.0
         self._adopt_at = perf_counter() + _ADOPT_EVERY
 
     async def run(self) -> bool:
@@ -204,6 +209,7 @@ class QueueSource:
                 await window.flush()
                 entries = await self._entries.pending()
             if entries:
+                self._measure_hop(entries)
                 if not await self._run_all(entries):
                     return False
             elif runner.job.writers and await self._entries.exhausted():
@@ -219,6 +225,18 @@ class QueueSource:
         finally:
             await runner.boundary.leave()
         return found or ()
+
+    def _measure_hop(self, entries: Sequence[Entry]) -> None:
+        """Note how long the oldest was in the queue. What comes through the inbox was put off, or
+        waited for a person."""
+        now = perf_counter()
+        if now < self._hop_at:
+            return
+        reads = self._runner.job.loop.reads
+        if (entry := next((e for e in entries if e.queue == reads), None)) is not None:
+            self._hop_at = now + _HOP_EVERY
+            if (sent := sent_at(entry.body)) is not None:
+                self._runner.hops.add(time.time() - sent)
 
     async def _adopt(self) -> bool:
         """Run what slots have left that were closed meanwhile. With nothing in hand, run what is

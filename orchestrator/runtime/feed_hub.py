@@ -31,6 +31,8 @@ class FeedClient:
     def __init__(self, workflow: str | None, detail: Detail = Detail.ALL) -> None:
         self.workflow = workflow
         self.detail = detail
+        self.lost = 0
+        """Events that were dropped so far."""
         self._frames: deque[Frame] = deque()
         self._dropped = 0
         self._gap = False
@@ -62,6 +64,7 @@ class FeedClient:
         same = next((i for i, old in enumerate(self._frames) if old.key == frame.key), 0)
         del self._frames[same]
         self._dropped += 1
+        self.lost += 1
         self._gap = True
 
 
@@ -71,6 +74,8 @@ class FeedHub:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._clients: set[FeedClient] = set()
+        self._lost = 0
+        """Events that clients who are gone did not get."""
         self._task: asyncio.Task[None] | None = None
         self.rates = RateHistory()
 
@@ -91,6 +96,17 @@ class FeedHub:
             yield client
         finally:
             self._clients.discard(client)
+            self._lost += client.lost
+
+    @property
+    def listeners(self) -> int:
+        """How many clients there are."""
+        return len(self._clients)
+
+    @property
+    def lost(self) -> int:
+        """How many events were dropped because clients were slow, of all clients ever."""
+        return self._lost + sum(client.lost for client in self._clients)
 
     def watches_all(self) -> bool:
         """Whether anybody listens to all workflows."""

@@ -43,6 +43,7 @@ class Fleet:
     """Args:
     on_take: called with the workflow of each slot that is taken.
     on_end: called when a loop has ended, so that its slot may be wanted again.
+    on_measures: called with a slot, its token, and what its loop has counted.
     slack: see `restores.find`.
     """
 
@@ -57,6 +58,7 @@ class Fleet:
         slack: float = 10.0,
         on_take: Callable[[str], None],
         on_end: Callable[[], None],
+        on_measures: Callable[[Slot, int, dict[str, Any]], None] = lambda *_: None,
     ) -> None:
         self.held: dict[str, Held] = {}
         self.placement = Placement(self._on_message, self._on_death, block_limit)
@@ -70,6 +72,7 @@ class Fleet:
         self._slack = slack
         self._on_take = on_take
         self._on_end = on_end
+        self._on_measures = on_measures
         self._until = 0.0
         self._verdicts: dict[HostProcess, _Verdict] = {}
         self._watched_at = 0.0
@@ -151,6 +154,10 @@ class Fleet:
         if message["op"] == "status":
             for key, status in message["loops"].items():
                 self._on_status(key, status)
+        elif message["op"] == "measures":
+            for key, counted in message["loops"].items():
+                if held := self.held.get(key):
+                    self._on_measures(held.slot, held.lease.token, counted)
         elif message["op"] == "blocked":
             if message["seconds"] > host.patience:
                 self._condemn(host, message["key"], "blocks its event loop")

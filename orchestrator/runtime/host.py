@@ -8,11 +8,13 @@ go on when node code does not give way.
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -20,6 +22,7 @@ import orjson
 from orchestrator.conf import orchestrator_settings
 from orchestrator.engine import SlotAssignment
 from orchestrator.exceptions import LeaseLost, OrchestratorError
+from orchestrator.execution.measures import measures
 from orchestrator.execution.runner import FlowRunner
 from orchestrator.runtime import clock, credentials
 from orchestrator.runtime.engine import flow_engine
@@ -33,6 +36,8 @@ from storage.datastore import DataStore, open_store
 logger = logging.getLogger(__name__)
 
 BEAT = 0.25
+MEASURE_BEATS = 8
+"""Beats between two reports of what loops have counted."""
 GRACE = 20.0
 _HEARING = 0.01
 _PREFIX = "loop:"
@@ -50,6 +55,7 @@ class HostedLoop:
         """Set when the slot is another runner's or the loop is forced to stop: then it commits
         nothing more, whatever is renewed."""
         self.reported: dict[str, Any] | None = None
+        self._measured: dict[str, Any] | None = None
         self._wishes: list[str] = []
 
     def wish(self, name: str) -> None:
@@ -131,6 +137,14 @@ class HostedLoop:
             return None
         self.reported = status
         return status
+
+    def measures(self) -> dict[str, Any] | None:
+        """Return what the loop has counted if it differs from what was reported last."""
+        found = measures(self.runner) if self.runner is not None else None
+        if found is None or found == self._measured:
+            return None
+        self._measured = found
+        return found
 
 
 class Deadline:
@@ -245,6 +259,7 @@ class Host:
         status = hosted.news()
         if status is not None:
             self._send({"op": "status", "loops": {hosted.key: status}})
+        self._send_measures([hosted])
         self._silent.pop(hosted.event_loop, None)
         self._send({"op": "ended", "key": hosted.key, **report})
         self._main.call_soon_threadsafe(self._forget, hosted)
@@ -265,13 +280,20 @@ class Host:
     # Reports, in the watch thread
 
     def _watch(self) -> None:
-        while True:
+        for beat in itertools.count():
             time.sleep(BEAT)
             hosted = list(self._loops.values())
             news = {h.key: status for h in hosted if (status := h.news()) is not None}
             self._send({"op": "status", "loops": news})
+            if beat % MEASURE_BEATS == 0:
+                self._send_measures(hosted)
             for event_loop in {self._main, *(h.event_loop for h in hosted)}:
                 self._listen_to(event_loop)
+
+    def _send_measures(self, hosted: Iterable[HostedLoop]) -> None:
+        found = {h.key: counted for h in hosted if (counted := h.measures()) is not None}
+        if found:
+            self._send({"op": "measures", "loops": found})
 
     def _listen_to(self, event_loop: asyncio.AbstractEventLoop) -> None:
         """Ask an event loop for a sign of life, and report who keeps it from giving one."""

@@ -25,6 +25,8 @@ from orchestrator.runtime.guard import guarded
 from orchestrator.runtime.heartbeat import Heartbeat
 from orchestrator.runtime.held import GRACE, MOVE
 from orchestrator.runtime.hosts import end_all
+from orchestrator.runtime.measures import PERIOD as MEASURES_PERIOD
+from orchestrator.runtime.measures import Measures
 from orchestrator.runtime.outbox import Outboxes
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.publisher import Publisher
@@ -54,6 +56,7 @@ class Supervisor:
         self._publisher = Publisher(self._store.feed)
         self._outboxes = Outboxes(self._store.queue)
         self._queue_watch = QueueWatch(self._store.queue, self._store.feed)
+        self._measures = Measures(self.id, self._store.cache)
         self._plans = Plans()
         self._checkpoints = Checkpoints(
             self.id, self._store.queue, self._plans, self._settings.CHECKPOINT_PERIOD
@@ -67,6 +70,7 @@ class Supervisor:
             slack=self._checkpoints.slack,
             on_take=self._outboxes.add,
             on_end=self._wake.set,
+            on_measures=self._measures.take,
         )
         self._reconciler = Reconciler(
             self.id, self._fleet, self._store.queue, self._publisher, self._plans, settled=ttl / 3
@@ -98,6 +102,7 @@ class Supervisor:
                 self._every(1.0, self._pump_replays),
                 self._every(2.0, self._revive),
                 self._every(PERIOD, self._watch_queues),
+                self._every(MEASURES_PERIOD, self._publish_measures),
                 self._every(self._checkpoints.period, self._checkpoint),
                 self._publisher.run(),
             )
@@ -168,6 +173,9 @@ class Supervisor:
             loops = plan.loops.values() if plan is not None else ()
             names.setdefault(workflow, []).extend(q.name for q in plan_queues(loops))
         await self._queue_watch.sample(names)
+
+    async def _publish_measures(self) -> None:
+        await self._measures.publish(self._fleet.held.keys())
 
     async def _checkpoint(self) -> None:
         await self._checkpoints.write(self._running())

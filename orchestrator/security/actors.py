@@ -64,6 +64,7 @@ ACTIONS: Mapping[str, Role] = MappingProxyType(
         "tool.list": Role.VIEWER,
         "tool.call": Role.EDITOR,
         "health.read": Role.VIEWER,
+        "metrics.read": Role.VIEWER,
         "credential.list": Role.EDITOR,
         "credential.create": Role.EDITOR,
         "credential.use": Role.EDITOR,

@@ -176,6 +176,12 @@ def feed_hub() -> FeedHub:
     return live().hub
 
 
+def listeners() -> tuple[int, int]:
+    """Return how many listen in the running event loop, and how many events were dropped there."""
+    shared = _lives.get(asyncio.get_running_loop())
+    return (shared.hub.listeners, shared.hub.lost) if shared is not None else (0, 0)
+
+
 async def close_live() -> None:
     """End what is shared in the running event loop, if it is there."""
     shared = _lives.pop(asyncio.get_running_loop(), None)

@@ -48,7 +48,7 @@ def row(workflow: str, plan: PlannedQueue, held: Contents) -> dict[str, Any]:
         "readers": list(plan.readers),
         "depth": stats.length,
         "bytes": stats.bytes,
-        "oldest_age": _age(stats.oldest_at),
+        "oldest_age": age(stats.oldest_at),
         **{name: rates.get(name) for name in _NO_RATES},
         "dropped": stats.dropped,
         "in_hand": {str(slot): count for slot, count in sorted(stats.in_hand.items())},
@@ -56,7 +56,7 @@ def row(workflow: str, plan: PlannedQueue, held: Contents) -> dict[str, Any]:
         "max_length": plan.max_length,
         "max_bytes": plan.max_bytes,
         "overflow": "mixed" if len(policies) > 1 else next(iter(policies), None),
-        "fill": _fill(plan, stats),
+        "fill": fill(plan, stats),
     }
 
 
@@ -89,8 +89,8 @@ def _content(body: bytes) -> dict[str, Any]:
         return {"unreadable": error.message, "text": text}
     return {
         "item_id": envelope.item.id,
-        "age": _age(raw.get("ts")),
-        "born_age": _age(envelope.born),
+        "age": age(raw.get("ts")),
+        "born_age": age(envelope.born),
         "activation": raw.get("activation"),
         "version": raw.get("workflow_version"),
         "entry_node": envelope.entry_node,
@@ -102,14 +102,14 @@ def _content(body: bytes) -> dict[str, Any]:
     }
 
 
-def _age(at: Any) -> float | None:
+def age(at: Any) -> float | None:
     """Return for how many seconds something has been there."""
     if not isinstance(at, int | float):
         return None
     return round(max(0.0, time.time() - at), 3)
 
 
-def _fill(plan: PlannedQueue, stats: QueueStats) -> float | None:
+def fill(plan: PlannedQueue, stats: QueueStats) -> float | None:
     """Return the greater share of the limits that is used; None without a limit."""
     used = ((stats.length, plan.max_length), (stats.bytes, plan.max_bytes))
     return max((round(held / limit, 4) for held, limit in used if limit), default=None)

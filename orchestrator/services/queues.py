@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,7 @@ from orchestrator.security.actors import Actor, authorize
 from orchestrator.services import audit, queue_views
 from orchestrator.services.stores import with_store
 from orchestrator.services.workflows import find
-from storage.base import Entry
+from storage.base import Entry, QueueStats
 from storage.datastore import DataStore
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,45 @@ def get(actor: Actor, workflow_id: str, queue: str) -> dict[str, Any]:
     """
     authorize(actor, "queue.read", workflow_id)
     return _described([(workflow_id, _find(workflow_id, queue))])[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """What a queue of a workflow holds. delayed: of an inbox, what its loop has put off."""
+
+    workflow: str
+    plan: PlannedQueue
+    stats: QueueStats
+    delayed: int | None
+
+
+def planned(actor: Actor) -> dict[str, tuple[PlannedQueue, ...]]:
+    """Return the queues and inboxes of each workflow that was ever started and can be read."""
+    authorize(actor, "queue.read")
+    found = {}
+    for workflow, version, digest in _with_version().filter(activation__gt=0):
+        with suppress(WorkflowInvalid):
+            found[workflow] = _plans(digest, version)
+    return found
+
+
+async def depths(store: DataStore, plans: Mapping[str, Sequence[PlannedQueue]]) -> list[Depth]:
+    """Return what each of these queues holds.
+
+    Raises:
+        StoreUnavailable: Redis is away.
+    """
+    held = await _read(store, plans)
+    return [
+        Depth(
+            workflow=workflow,
+            plan=plan,
+            stats=held[workflow].stats[plan.name],
+            delayed=held[workflow].delayed.get(plan.inbox_of or ""),
+        )
+        for workflow, wanted in plans.items()
+        for plan in wanted
+    ]
 
 
 def items(actor: Actor, workflow_id: str, queue: str, count: int) -> list[dict[str, Any]]:
@@ -161,20 +201,21 @@ def _described(places: Sequence[tuple[str, PlannedQueue]]) -> list[dict[str, Any
     by_workflow: dict[str, list[PlannedQueue]] = {}
     for workflow, plan in places:
         by_workflow.setdefault(workflow, []).append(plan)
-    held = with_store(lambda store: _read(store, by_workflow)) if places else {}
+    held = with_store(lambda store: _read(store, by_workflow, live=True)) if places else {}
     return [queue_views.row(workflow, plan, held[workflow]) for workflow, plan in places]
 
 
 async def _read(
-    store: DataStore, plans: Mapping[str, Sequence[PlannedQueue]]
+    store: DataStore, plans: Mapping[str, Sequence[PlannedQueue]], *, live: bool = False
 ) -> dict[str, queue_views.Contents]:
+    """Return what queues hold. live: and what the feed has of their workflows."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(workflow: str) -> queue_views.Contents:
         wanted = plans[workflow]
         async with gate:
             stats = await store.queue.stats(workflow, [plan.name for plan in wanted])
-            latest = await store.feed.latest(workflow)
+            latest = await store.feed.latest(workflow) if live else {}
             loops = [plan.inbox_of for plan in wanted if plan.inbox_of is not None]
             delayed = await store.queue.delayed(workflow, loops)
         return queue_views.Contents(stats=stats, delayed=delayed, latest=latest)

@@ -22,8 +22,8 @@ State = LoopSlot.State
 Desired = Workflow.Desired
 Live = Mapping[str, bytes]
 _ENDED = (State.STOPPED, State.COMPLETED, State.FAILED)
-_IN_HANDS = (State.STARTING, State.RUNNING, State.BLOCKED, State.DRAINING)
-_AT_WORK = (*_IN_HANDS, State.DEGRADED)
+IN_HANDS = (State.STARTING, State.RUNNING, State.BLOCKED, State.DRAINING)
+_AT_WORK = (*IN_HANDS, State.DEGRADED)
 _NOT_YET = {State.PENDING, State.STARTING, State.DRAINING, State.STOPPED, State.PAUSED}
 _COUNTERS = ("iterations", "failures", "in_flight")
 WAITING = "waiting_for_runner"
@@ -106,7 +106,7 @@ def _loop(slot: LoopSlot, body: bytes | None, *, owned: bool) -> dict[str, Any]:
     state, reason = slot.state, slot.reason
     if owned and state in _AT_WORK and live.get("state") in _AT_WORK:
         state, reason = live["state"], live.get("reason", "")
-    elif not owned and state in _IN_HANDS:
+    elif not owned and state in IN_HANDS:
         state = State.PENDING
     return {
         "loop": slot.loop,

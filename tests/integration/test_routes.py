@@ -19,6 +19,7 @@ ROUTES = {
     "logout/": OPEN,  # ends the session of whoever has one; needs the CSRF token
     "^healthz/?$": OPEN,
     "^readyz/?$": API,
+    "^metrics/?$": API,
     "^account/?$": API,
     "^audit/?$": API,
     "^audit/export/?$": API,

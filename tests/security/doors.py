@@ -21,6 +21,7 @@ VALUES = {"values": {}}
 DOORS = [
     ("get", "/account/", None, None),
     ("get", "/readyz", None, "health.read"),
+    ("get", "/metrics", None, "metrics.read"),
     ("get", "/audit/", None, "audit.read"),
     ("get", "/audit/export/", None, "audit.read"),
     ("post", "/ws-tickets/", None, "production.status"),
