@@ -27,13 +27,13 @@ def overview(actor: Actor) -> dict[str, Any]:
     What cannot be counted, because Redis or the database is away, is None.
     """
     authorize(actor, "production.status")
-    checked = health.ready(actor)
-    there = checked["checks"]
+    checked = health.checks()
+    there = {name: checked[name] for name in ("database", "redis")}
     dead = _dead_letters() if there["database"] == "ok" else None
     queued = _queued(actor) if set(there.values()) == {"ok"} else None
     ids = {*(queued or ()), *(dead or ())}
     return {
-        "runners": checked["runners_alive"],
+        "runners": health.alive(checked)["runners_alive"],
         **there,
         "queued": _total(queued),
         "dead_letters": _total(dead),

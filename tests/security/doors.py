@@ -20,7 +20,6 @@ VALUES = {"values": {}}
 
 DOORS = [
     ("get", "/account/", None, None),
-    ("get", "/readyz", None, "health.read"),
     ("get", "/metrics", None, "metrics.read"),
     ("get", "/audit/", None, "audit.read"),
     ("get", "/audit/export/", None, "audit.read"),
