@@ -83,10 +83,11 @@ class Families:
         Args:
             places: how many of the labels say where something is; the others are kept.
         """
-        known = sorted(rows, key=lambda row: row[0])
+        other = (OTHER,) * places  # which something may be named
+        known = sorted(rows, key=lambda row: (row[0][:places] == other, row[0]))
         others: dict[tuple[str, ...], list[list[float]]] = {}
         for labels, values in known[cap:]:
-            others.setdefault((OTHER,) * places + labels[places:], []).append(values)
+            others.setdefault(other + labels[places:], []).append(values)
         self._omitted[kind] = len(known[cap:])
         return [*known[:cap], *((labels, add(values)) for labels, values in others.items())]
 
@@ -100,11 +101,9 @@ class Families:
 def families(reading: Reading) -> list[Any]:
     """Return what was read as families of samples."""
     found = Families()
-    found.put("workflow_database_up", reading.known is not None)
     found.put("workflow_redis_up", reading.depths is not None)
-    if reading.known is not None:
-        _put_known(found, reading.known)
-        _put_counted(found, reading.known, reading.counted)
+    _put_known(found, reading.known)
+    _put_counted(found, reading.known, reading.counted)
     if reading.depths is not None:
         _put_queues(found, reading.depths)
     found.put("workflow_tasks_waiting", reading.tasks)

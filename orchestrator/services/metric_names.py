@@ -61,7 +61,6 @@ SYSTEM: Mapping[str, Metric] = MappingProxyType(
         "workflow_runners_alive": _gauge("Runners whose lease holds."),
         "workflow_runner_lease_age_seconds": _gauge("Since the leases were renewed.", "runner"),
         "workflow_runner_slots": _gauge("Slots that a runner holds.", "runner"),
-        "workflow_database_up": _gauge("1 when the database answers."),
         "workflow_redis_up": _gauge("1 when Redis answers."),
         "workflow_metrics_omitted": _gauge("Rows that were folded into other.", "kind"),
         "workflow_feed_clients": _gauge("Listeners of this web process."),

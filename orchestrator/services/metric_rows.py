@@ -1,11 +1,11 @@
 """What a scrape reads: from the database, and from Redis what runners and queues say."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError
 from django.db.models import Count, DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
@@ -65,9 +65,9 @@ class Known:
 
 @dataclass(slots=True, kw_only=True)
 class Reading:
-    """All of it; None is for what was not there to be asked."""
+    """All of it; None is for what Redis was not there to be asked for."""
 
-    known: Known | None = None
+    known: Known
     depths: Sequence[queues.Depth] | None = None
     tasks: int | None = None
     counted: Sequence[dict[str, Any]] = ()
@@ -75,15 +75,10 @@ class Reading:
 
 
 def read() -> Reading:
-    """Read everything that is there to be read."""
-    reading = Reading()
-    plans: dict[str, Any] = {}
-    try:
-        reading.known = _known()
-        plans = queues.planned(SYSTEM)
-    except DatabaseError:
-        reading.known = None
-    alive = [runner.id for runner in reading.known.runners if runner.alive] if reading.known else []
+    """Read everything; Redis may be away."""
+    reading = Reading(known=_known())
+    plans = queues.planned(SYSTEM)
+    alive = [runner.id for runner in reading.known.runners if runner.alive]
 
     async def ask(store: DataStore) -> None:
         reading.listeners = live.listeners()
@@ -92,10 +87,8 @@ def read() -> Reading:
         depths = await queues.depths(store, plans)
         reading.counted, reading.tasks, reading.depths = counted, tasks, depths
 
-    try:
+    with suppress(StoreUnavailable):
         with_store(ask, PATIENCE)
-    except StoreUnavailable:
-        reading.depths = None
     return reading
 
 

@@ -115,7 +115,9 @@ def test_a_database_that_a_newer_release_has_migrated_will_do(api, live_redis):
         recorder.record_unapplied("orchestrator", "9999_later")
 
 
-@pytest.mark.parametrize("keys", [[], ["short"], [Fernet.generate_key().decode()]], ids=["none", "no-key", "another"])
+@pytest.mark.parametrize(
+    "keys", [[], ["short"], [Fernet.generate_key().decode()]], ids=["none", "no-key", "another"]
+)
 def test_the_keys_are_wrong(api, live_redis, settings, keys):
     credential_keys.keep_canary()
     viewer = api("viewer")

@@ -648,6 +648,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return the metrics of the system as text for Prometheus. */
+        get: operations["metrics_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nodes/": {
         parameters: {
             query?: never;
@@ -877,7 +894,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Tell whether the database and Redis are there, and how many runners are alive. */
+        /**
+         * @description Tell whether requests can be served: database, migrations, keys and Redis.
+         *
+         *     Whoever may `health.read` is told why not, and how many runners and workers are alive.
+         */
         get: operations["readyz_retrieve"];
         put?: never;
         post?: never;
@@ -3824,6 +3845,29 @@ export interface operations {
             401: components["responses"]["NotAuthenticated"];
             403: components["responses"]["NotAllowed"];
             404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    metrics_retrieve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            401: components["responses"]["NotAuthenticated"];
+            403: components["responses"]["NotAllowed"];
             406: components["responses"]["NotAcceptable"];
             503: components["responses"]["Unavailable"];
         };
