@@ -21,7 +21,7 @@ OTHER = "other"
 def measures(runner: "FlowRunner") -> dict[str, Any] | None:
     """Return the counts of a runner; None before its loop has begun.
 
-    `nodes` has for each id: answers, failed calls, and the durations of measured calls.
+    `nodes` has for each id: answers, failed calls, and the durations of some calls.
     """
     if runner.committer is None:
         return None
@@ -53,4 +53,4 @@ def summed(rows: Iterable[list[float]]) -> list[float]:
 
 
 def _row(step: Step) -> list[float]:
-    return [step.executions, step.failed, round(step.seconds, 6), *step.buckets]
+    return [step.executions, step.failed, *step.durations.told()]

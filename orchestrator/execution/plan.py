@@ -5,20 +5,22 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeTimeout
-from orchestrator.execution.durations import BOUNDS, BUCKETS
+from orchestrator.execution.durations import Durations
 from orchestrator.execution.tap import Tap
 from orchestrator.flow.graph import Condition, Edge, FlowGraph, FlowNode
 from orchestrator.flow.search import components
 
 Call = Callable[..., Awaitable[Any]]
 MEASURE_EVERY = 0.005
+TALLY_EVERY = MEASURE_EVERY / 2
+"""Seconds between the beginnings of two calls whose durations are kept: less than between two
+measurements of a chain, whose steps do not begin at the same distance each time."""
 
 
 @dataclass(slots=True)
@@ -71,9 +73,10 @@ class Step:
     """A node in a plan, and its counters. Times are readings of `time.perf_counter`."""
 
     __slots__ = (
-        "arrivals", "background", "body", "buckets", "call", "chain", "conditional", "contextual",
-        "count", "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next",
-        "node", "rank", "routes", "seconds", "started_at", "tap", "threaded", "type", "walked_in",
+        "arrivals", "background", "body", "call", "chain", "conditional", "contextual", "count",
+        "durations", "ended_at", "failed", "id", "last_error", "last_seconds", "measured", "next",
+        "node", "rank", "routes", "seconds", "started_at", "tally_at", "tap", "threaded", "type",
+        "walked_in",
     )  # fmt: skip
 
     def __init__(self, flow_node: FlowNode) -> None:
@@ -100,8 +103,9 @@ class Step:
         self.failed = 0
         self.measured = 0
         self.seconds = 0.0
-        self.buckets = [0] * BUCKETS
-        """Of the calls that were measured, by duration."""
+        self.durations = Durations()
+        """Of some calls: which ones does not depend on how long they took."""
+        self.tally_at = 0.0
         self.last_seconds = 0.0
         self.started_at = 0.0
         self.ended_at = 0.0
@@ -119,10 +123,12 @@ class Step:
 
     def measure(self, begun: float, ended: float) -> None:
         self.started_at, self.ended_at = begun, ended
-        self.last_seconds = seconds = ended - begun
-        self.seconds += seconds
+        self.last_seconds = ended - begun
+        self.seconds += ended - begun
         self.measured += 1
-        self.buckets[bisect_left(BOUNDS, seconds)] += 1
+        if begun >= self.tally_at:
+            self.tally_at = begun + TALLY_EVERY
+            self.durations.add(ended - begun)
 
     def arm(self) -> None:
         """Choose the call, once the node is initialised and knows whether it has templates."""
