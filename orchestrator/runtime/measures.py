@@ -48,7 +48,11 @@ class Measures:
         self._rows: dict[str, _Row] = {}
 
     def take(self, slot: Slot, token: int, counted: dict[str, Any]) -> None:
-        """Take the newest counts of a slot."""
+        """Take the newest counts of a slot; those of one life never fall, but may overtake."""
+        before = self._rows.get(slot.key)
+        if before is not None and before.told["token"] == token:
+            if before.told["iterations"] > counted["iterations"]:
+                return
         place = {"workflow": slot.workflow, "loop": slot.loop, "slot": slot.slot, "token": token}
         self._rows[slot.key] = _Row({**place, **counted}, time.monotonic())
 

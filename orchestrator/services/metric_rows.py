@@ -12,10 +12,10 @@ from django.db.models.functions import Now
 from orchestrator.conf import orchestrator_settings
 from orchestrator.events import LoopState
 from orchestrator.exceptions import StoreUnavailable
-from orchestrator.models import DeadLetter, LoopSlot, Run, Runner, WorkerSlot
+from orchestrator.models import DeadLetter, LoopSlot, Run, Runner, WorkerSlot, Workflow
 from orchestrator.runtime import measures, worker_leases
 from orchestrator.runtime.desires import ENDS, greater
-from orchestrator.runtime.leases import ENDED
+from orchestrator.runtime.leases import AT_REST, ENDED
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import live, queues
 from orchestrator.services.status import IN_HANDS
@@ -119,7 +119,7 @@ def _slots(alive: Iterable[str]) -> list[SlotRow]:
             slot=row["slot"],
             state=_state(row["state"], held=row["owner_id"] in living),
             reason=row["reason"],
-            wanted=greater(row["of_all"], row["desired"]) not in ENDS and row["state"] not in ENDED,
+            wanted=_wanted(greater(row["of_all"], row["desired"]), row["state"]),
             held=row["owner_id"] in living,
         )
         for row in rows.values(
@@ -127,6 +127,13 @@ def _slots(alive: Iterable[str]) -> list[SlotRow]:
             of_all=F("workflow__desired"),
         )
     ]  # fmt: skip
+
+
+def _wanted(desired: str, state: str) -> bool:
+    """Tell whether a runner should have the slot; while it is drained, until it is at rest."""
+    if desired == Workflow.Desired.DRAINING:
+        return state not in AT_REST
+    return desired not in ENDS and state not in ENDED
 
 
 def _state(state: str, *, held: bool) -> str:

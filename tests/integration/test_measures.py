@@ -130,6 +130,15 @@ async def test_what_runners_publish_is_read_and_the_newest_owner_counts(store):
     assert await read(store.cache, []) == []
 
 
+async def test_what_was_overtaken_on_its_way_is_not_taken(store):
+    runner = Measures("r", store.cache)
+    for token, iterations, kept in ((1, 5, 5), (1, 4, 5), (1, 6, 6), (2, 1, 1)):
+        runner.take(slot(), token, counts(iterations))
+        await runner.publish(())
+        [row] = await read(store.cache, ["r"])
+        assert (row["token"], row["iterations"]) == (token, kept)
+
+
 async def test_a_runner_with_many_loops_publishes_so_many_nodes(store):
     runner = Measures("many", store.cache)
     for number in range(30):

@@ -123,6 +123,15 @@ def test_paused_is_wanted_and_stopped_is_not(started, api):
         assert seen.value("workflow_loop_slots_held", loop="1") == 0
 
 
+@pytest.mark.parametrize(
+    ("state", "wanted"), [("running", 1), ("stopped", 0), ("completed", 0), ("failed", 0)]
+)
+def test_a_slot_is_wanted_while_it_drains_until_it_is_at_rest(started, api, state, wanted):
+    production.drain(SYSTEM, started)
+    LoopSlot.objects.filter(loop="1").update(state=state)
+    assert scrape(api("viewer")).value("workflow_loop_slots", loop="1") == wanted
+
+
 def test_with_very_many_loops_and_nodes_there_are_so_many_samples(started, api, live_redis):
     """700 loops with 20 nodes each beside the other, and one with 2,000 (a runner folds those).
 

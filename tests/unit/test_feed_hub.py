@@ -175,3 +175,16 @@ async def test_who_wants_less_detail_is_sent_less():
 def test_a_text_is_made_once_for_all():
     frame = event(1)
     assert frame.text(Detail.ALL) is frame.text(Detail.COUNTERS) is frame.text(Detail.ALL)
+
+
+async def test_what_slow_clients_missed_is_counted_over_all_of_them():
+    hub = FeedHub(MemoryFeed())
+    with hub.client() as slow, hub.client():
+        for number in range(QUEUE_LENGTH + 3):
+            slow.put(Frame({"type": "x", "node": str(number)}))
+        assert (hub.listeners, hub.lost) == (2, 3)
+        for _ in range(QUEUE_LENGTH):
+            await slow.get()
+        assert hub.lost == 3
+    assert (hub.listeners, hub.lost) == (0, 3)
+    await hub.close()
