@@ -16,11 +16,13 @@ from orchestrator.api.direct import DirectPaths  # noqa: E402
 from orchestrator.api.limits import BodyLimit  # noqa: E402
 from orchestrator.api.proxy import BehindProxy  # noqa: E402
 from orchestrator.conf import orchestrator_settings  # noqa: E402
+from orchestrator.logs import adopt_server_lines  # noqa: E402
 from orchestrator.routing import lifespan, websocket_application  # noqa: E402
 from orchestrator.runtime.allocator import return_large_blocks  # noqa: E402
 
 return_large_blocks()
 
+adopt_server_lines()
 application = BehindProxy(
     ProtocolTypeRouter(
         {

@@ -20,6 +20,7 @@ from orchestrator.execution.cancellation import heed_cancellation
 from orchestrator.execution.context import ExecutionContext, Scope
 from orchestrator.execution.dead_letter import dead_letter, overflow_letter
 from orchestrator.execution.durations import Durations
+from orchestrator.execution.places import within
 from storage.base import (
     DEAD_LETTERS,
     DELAYED,
@@ -184,7 +185,7 @@ class Committer:
             committed = None if raw is None else decode(raw)
             try:
                 state = await asyncio.to_thread(
-                    node.open_effects, committed, scope.slot, scope.activation
+                    within, node_id, node.open_effects, committed, scope.slot, scope.activation
                 )
             except Exception as error:
                 raise _as_failure(error, node_id) from error
@@ -252,7 +253,8 @@ class Committer:
         for node_id, values in staged.items():
             self._check()
             try:
-                applied = await asyncio.to_thread(self._effects[node_id].apply_effects, values)
+                apply = self._effects[node_id].apply_effects
+                applied = await asyncio.to_thread(within, node_id, apply, values)
             except Exception as error:
                 raise _as_failure(error, node_id) from error
             commit.states[EFFECT + node_id] = encode(applied)

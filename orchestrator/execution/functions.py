@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nodes.contract import DEFAULT_PORT, NodeConfig, NodeContext, NodeKind, NodeOutput, PoolType
 from orchestrator.exceptions import NodeFailed, Problem, RegistryError
 from orchestrator.execution.channels import RunChannel
+from orchestrator.execution.places import within
 from orchestrator.execution.tasks import Function, is_async
 from storage.base import MISSING
 
@@ -93,7 +94,7 @@ class FunctionNode:
         self.takes_state = state_first and bool(parameters) and parameters[0].name != CONTEXT
         self.parameters = tuple(parameters[1:] if self.takes_state else parameters)
         self.contextual = any(p.name == CONTEXT for p in self.parameters)
-        self.call = _called(function, thread)
+        self.call = _called(function, thread, config.id)
         self.plain = self.takes_state and not self.parameters
         """Whether it wants the state and nothing else."""
         self.execute: Callable[..., Any] = self._with_context if self.contextual else self._by_name
@@ -234,7 +235,7 @@ def _parameters(function: Function) -> list[Parameter]:
     ]
 
 
-def _called(function: Function, thread: bool) -> Callable[..., Any]:
+def _called(function: Function, thread: bool, node_id: str) -> Callable[..., Any]:
     """Return the function as one that is awaited."""
     if is_async(function):
         return function
@@ -244,7 +245,7 @@ def _called(function: Function, thread: bool) -> Callable[..., Any]:
         return await value if inspect.isawaitable(value) else value
 
     async def in_thread(*args: Any, **named: Any) -> Any:
-        return await asyncio.to_thread(function, *args, **named)
+        return await asyncio.to_thread(within, node_id, function, *args, **named)
 
     return in_thread if thread else in_line
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from nodes.contract import DEFAULT_PORT, Node, NodeKind, NodeOutput, chosen_port
 from orchestrator.exceptions import NodeTimeout
+from orchestrator.execution import places
 from orchestrator.execution.durations import Durations
 from orchestrator.execution.tap import Tap
 from orchestrator.flow.graph import Condition, Edge, FlowGraph, FlowNode
@@ -135,7 +136,7 @@ class Step:
         options = self.node.config.options
         call: Call = _execute(self.node)
         if self.threaded:
-            call = _in_thread(call)
+            call = _in_thread(call, self.id)
         if self.node.templated:
             call = _rendered(self.node, call)
         if options.timeout is not None:
@@ -274,8 +275,9 @@ def _takes_context(node: Node) -> bool:
     return len(inspect.signature(_execute(node)).parameters) > 1
 
 
-def _in_thread(call: Call) -> Call:
+def _in_thread(call: Call, node_id: str) -> Call:
     def body(*args: Any) -> Any:
+        places.in_thread.set((node_id, args[0].id))  # in a context of the call's own
         try:
             return call(*args)
         except StopIteration as error:  # no future can hold it: who awaits it would wait for ever

@@ -174,7 +174,9 @@ class Fleet:
 
     def _condemn(self, host: HostProcess, culprit: str, why: str, *, forced: bool = False) -> None:
         """End a host; its loops go on elsewhere, and the culprit in a process of its own."""
-        logger.warning("host %d is ended: %s %s", host.pid, culprit or "a loop", why)
+        held = self.held.get(culprit)
+        about = held.slot.about if held is not None else None
+        logger.warning("host %d is ended: %s %s", host.pid, culprit or "a loop", why, extra=about)
         self._verdicts[host] = _Verdict(culprit, forced)
         host.kill()
 
@@ -191,8 +193,9 @@ class Fleet:
         gone = {key: held for key in keys if (held := self.held.pop(key, None))}
         for key in self.placement.suspects(keys, verdict.culprit):
             if key in gone and not gone[key].slot.isolated:
-                logger.warning("loop %s gets a process of its own", key)
-                await sync_to_async(leases.isolate)(gone[key].slot.pk)
+                slot = gone[key].slot
+                logger.warning("loop %s gets a process of its own", key, extra=slot.about)
+                await sync_to_async(leases.isolate)(slot.pk)
         for key, held in gone.items():
             if verdict.forced:
                 await self._acquit(held)
@@ -205,7 +208,10 @@ class Fleet:
         try:
             await self._queues.end(held.lease, held.queues)
         except StoreUnavailable as error:
-            logger.warning("slot %s is not left cleanly: %s", held.slot.key, error.message)
+            slot = held.slot
+            logger.warning(
+                "slot %s is not left cleanly: %s", slot.key, error.message, extra=slot.about
+            )
 
     async def _on_ended(self, host: HostProcess, message: dict[str, Any]) -> None:
         key, outcome, error = message["key"], message["outcome"], message["error"]
@@ -231,7 +237,7 @@ class Fleet:
         await sync_to_async(leases.release)(slot, self._id, state, reason)
 
     async def _on_failure(self, slot: Slot, lease: Lease, outcome: str, error: str) -> None:
-        logger.warning("loop %s ended: %s: %s", slot.key, outcome, error)
+        logger.warning("loop %s ended: %s: %s", slot.key, outcome, error, extra=slot.about)
         if not self.troubles.failed(slot.key) and outcome == "failed":
             await self._give_up(slot, lease, error)
             return

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.conf import orchestrator_settings
 from orchestrator.engine import SlotAssignment
@@ -58,6 +59,12 @@ class HostedLoop:
         self._measured: dict[str, Any] | None = None
         self._wishes: list[str] = []
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """Which copy of which loop this is, as lines of the log say it."""
+        given = self.order["assignment"]
+        return {name: given[name] for name in ("workflow", "version", "loop", "slot")}
+
     def wish(self, name: str) -> None:
         """Pass `stop`, `kill`, `pause` or `resume` on; kept until there is a runner."""
         if self.runner is None:
@@ -67,6 +74,7 @@ class HostedLoop:
 
     async def run(self, deadline: "Deadline") -> dict[str, Any]:
         """Run the loop to its end and return the report of it."""
+        bind_contextvars(**self.about)  # in the context of the loop's own task
         store = open_store(orchestrator_settings().REDIS_URL)
         try:
             flow = await asyncio.to_thread(flow_engine().load_saved, self.order["definition"])
@@ -131,7 +139,7 @@ class HostedLoop:
             return None
         if loss := self._loss():
             if self.reported is None or loss not in self.reported["reason"]:
-                logger.warning("loop %s: %s", self.key, loss)
+                logger.warning("loop %s: %s", self.key, loss, extra=self.about)
             status["reason"] = f"{status['reason']}; {loss}" if status["reason"] else loss
         if status == self.reported:
             return None

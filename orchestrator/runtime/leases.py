@@ -56,6 +56,12 @@ class Slot:
         return f"{self.loop}/{self.slot}"
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What a line of the log says of it beside the message."""
+        names = ("workflow", "version", "loop", "slot")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def wanted(self) -> bool:
         going = self.desired in (Desired.RUNNING, Desired.PAUSED)
         return going and self.state not in ENDED

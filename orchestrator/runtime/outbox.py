@@ -38,7 +38,8 @@ class Outboxes:
                 while await drain(self._store, workflow) == BATCH:
                     pass
             except IntegrityError as error:  # one workflow's must not keep the others' waiting
-                logger.warning("dead letters of %s wait: %s", workflow, error)
+                about = {"workflow": workflow}
+                logger.warning("dead letters of %s wait: %s", workflow, error, extra=about)
             if workflow not in running:
                 self._workflows.discard(workflow)
 

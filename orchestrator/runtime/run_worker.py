@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from structlog.contextvars import bound_contextvars
 
 from forms.choices import saved_values
 from orchestrator.engine import hand_over
@@ -78,7 +79,8 @@ async def execute_run(
     if run is None or run.status != "running":
         return run
     try:
-        return await _execute(run, runs, graphs, feed, channels)
+        with bound_contextvars(run=run.id, graph=run.graph_id):
+            return await _execute(run, runs, graphs, feed, channels)
     except LeaseLost:
         logger.warning("run %s has another owner", run_id)
         return None

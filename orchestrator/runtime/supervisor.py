@@ -188,7 +188,8 @@ class Supervisor:
         ):
             marks = await self._store.queue.completed(workflow)
             if marks.get(name) != activation:
-                logger.warning("the store has lost the completion of %s/%s", workflow, name)
+                told = "the store has lost the completion of %s/%s"
+                logger.warning(told, workflow, name, extra={"workflow": workflow})
                 await sync_to_async(leases.revive)(pk, activation)
 
     async def _drain(self) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from structlog.contextvars import bound_contextvars
+
 from nodes.contract import RetryPolicy
 from orchestrator.exceptions import InvalidPayload, LeaseLost, NodeFailed, StoreUnavailable
 from orchestrator.execution.retry import delay_before
@@ -110,8 +112,11 @@ class Execution:
             LeaseLost: somebody else has it now.
         """
         self._metrics.active += 1
+        task = taken.task
+        about = {} if task is None else {"task": task.id, "task_type": task.type}
         try:
-            await self._run(taken)
+            with bound_contextvars(**about):
+                await self._run(taken)
         except asyncio.CancelledError:
             if not self._slot.revoked and taken.task is not None:
                 await self._slot.give_back(taken)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import orjson
+from structlog.contextvars import bind_contextvars
 
 from nodes.contract import Json
 from orchestrator.exceptions import NodeFailed
@@ -97,7 +98,9 @@ def _executed(inner: TaskHandler, modules: Sequence[str], raw: bytes) -> bytes:
     try:
         for module in modules:
             importlib.import_module(module)
-        value: Any = asyncio.run(inner.execute(Task.decode(raw)))
+        task = Task.decode(raw)
+        bind_contextvars(task=task.id, task_type=task.type)
+        value: Any = asyncio.run(inner.execute(task))
         result = TaskResult(ok=True, value=value)
         result.encode()
     except BaseException as error:  # what the task raised to end its process, too

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, close_old_connections
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import LeaseLost, OrchestratorError, StoreUnavailable
@@ -86,6 +87,7 @@ class Worker:
         Raises:
             StoreRefused: the server cannot give the guarantees.
         """
+        bind_contextvars(worker=self.name)
         threads = ThreadPoolExecutor(self._concurrency + _SPARE_THREADS, "task")
         asyncio.get_running_loop().set_default_executor(threads)
         register_executor("distributed", self._executor)

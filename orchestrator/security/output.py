@@ -1,17 +1,9 @@
-"""Logs and prints of a process without the secrets that it has registered."""
+"""Prints of a process without the secrets that it has registered."""
 
-import logging
 import sys
 from typing import Any, TextIO
 
 from orchestrator.security.secret_values import scrub
-
-
-class RedactingFormatter(logging.Formatter):
-    """Formats a record with its trace, and takes registered secrets out of that."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return scrub(super().format(record))
 
 
 class RedactedStream:

@@ -11,8 +11,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from orchestrator.logs import LineFormatter
 from orchestrator.security import secret_values
-from orchestrator.security.output import RedactedStream, RedactingFormatter
+from orchestrator.security.output import RedactedStream
 from orchestrator.security.redaction import redact
 from storage.codec import decode, encode
 
@@ -83,13 +84,17 @@ def test_what_is_cut_is_redacted_before():
     assert redact({"a": SECRETS[0]}).found
 
 
-def test_a_log_line_and_its_trace_have_no_secrets():
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_log_line_and_its_trace_have_no_secrets(style):
     try:
         raise ValueError(SECRETS[0])
     except ValueError:
         record = logging.LogRecord("x", 40, "f", 1, "%s", (SECRETS[1],), sys.exc_info())
-    line = RedactingFormatter("%(message)s").format(record)
+    record.given = {"deep": [SECRETS[0]]}
+    record.api_key = "short"
+    line = LineFormatter(style).format(record)
     assert "ValueError: [redacted]" in line
+    assert "short" not in line
     assert not any(secret in line for secret in SECRETS)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from orchestrator.exceptions import PayloadTooLarge
+from orchestrator.logs import LineFormatter
 from orchestrator.runtime import descendants
 from orchestrator.runtime.bench import errors, requests
 from orchestrator.runtime.bench.traces import Traces
@@ -42,7 +43,7 @@ def serve(connection: socket.socket, keeper: int, memory: int) -> None:
     """
     _limit(memory)
     redact_prints()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
+    _log_to_reader()
     lines = connection.makefile("rb")
     raw = lines.readline()
     os.write(keeper, BEGUN)
@@ -54,6 +55,13 @@ def serve(connection: socket.socket, keeper: int, memory: int) -> None:
         connection.sendall(_bounded({**answer, "clean": traces.gone()}))
         raw = lines.readline()
     os._exit(0)
+
+
+def _log_to_reader() -> None:
+    """Log for the person who asked, whatever the operator's logs look like."""
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[lines], force=True)
 
 
 def _limit(memory: int) -> None:

@@ -6,6 +6,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from forms.templating import compile_condition
 from nodes.contract import Json, NodeOutput, PoolType
 from orchestrator.exceptions import NotReached, OrchestratorError
@@ -40,6 +42,7 @@ async def respond(request: dict[str, Any]) -> dict[str, Any]:
 
 async def _execute(request: dict[str, Any]) -> dict[str, Any]:
     config = node_config(request["node"])
+    bind_contextvars(workflow=request.get("workflow_id") or "", node=config.id)
     item = _item(config.id, request["inputs"])
     result = await flow_engine().execute_node(
         config,
