@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import dj_database_url
@@ -60,6 +61,12 @@ try:
     EgressPolicy.parse(EGRESS_ALLOW)
 except InvalidRequest as error:
     raise ImproperlyConfigured(error.message) from None
+
+TRACES_PER_SECOND = int(os.environ.get("TRACES_PER_SECOND") or 0)
+if TRACES_PER_SECOND and not (find_spec("opentelemetry") and find_spec("opentelemetry.sdk")):
+    raise ImproperlyConfigured(
+        "TRACES_PER_SECOND needs OpenTelemetry: pip install -r requirements-otel.txt"
+    )
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -210,6 +217,7 @@ ORCHESTRATOR = {
     ],
     "EGRESS_ALLOW": EGRESS_ALLOW,
     "CREDENTIAL_KEYS": CREDENTIAL_KEYS,
+    "TRACES_PER_SECOND": TRACES_PER_SECOND,
     "WORKER_ID": os.environ.get("WORKER_ID", "").strip(),
     "MAX_CONCURRENT_TASKS": int(os.environ.get("MAX_CONCURRENT_TASKS") or 8),
 }

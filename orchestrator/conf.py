@@ -26,6 +26,7 @@ class OrchestratorSettings:
     MAX_CONCURRENT_TASKS: tasks that a worker has in hand at once.
     TRUSTED_PROXIES: addresses and networks whose `X-Forwarded-` headers are believed, or `*`.
     EGRESS_ALLOW: networks and hosts that nodes may connect to beside public addresses.
+    TRACES_PER_SECOND: traces that each slot of a loop may begin in a second; 0: nothing is traced.
     CREDENTIAL_KEYS: keys under which credentials are kept: the first encrypts, all decrypt.
     """
 
@@ -44,6 +45,7 @@ class OrchestratorSettings:
     TRUSTED_PROXIES: list[str] = field(default_factory=list)
     EGRESS_ALLOW: list[str] = field(default_factory=list)
     CREDENTIAL_KEYS: list[str] = field(default_factory=list, repr=False)
+    TRACES_PER_SECOND: int = 0
     BLOCK_LIMIT: float = 60.0
     BENCH_CHILDREN: int = 4
     BENCH_TIMEOUT: float = 30.0

@@ -33,6 +33,7 @@ from orchestrator.execution.plan import Call, Plan, Step
 from orchestrator.execution.run_stores import provide_stores
 from orchestrator.execution.runner import FlowRunner
 from orchestrator.execution.tasks import tasks
+from orchestrator.execution.traces import Traces
 from orchestrator.execution.workflow_engine import WorkflowEngine
 from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.builder import FlowBuilder, LoadedFlow
@@ -140,6 +141,7 @@ class FlowEngine:
         restore: SlotState | None = None,
         around: Callable[[Step, Call], Call] | None = None,
         credentials: Credentials | None = None,
+        traces: Callable[[LoopJob], Traces | None] | None = None,
     ) -> FlowRunner:
         """Make the runner of one slot.
 
@@ -147,6 +149,7 @@ class FlowEngine:
             restore: the state to begin with when the store knows nothing of the slot.
             around: wraps the call of every node, to see what it is given and gives.
             credentials: those that the loop's nodes may open.
+            traces: makes what follows single items.
 
         Raises:
             NotFound: the workflow has no such loop.
@@ -166,6 +169,7 @@ class FlowEngine:
                 max_deliveries=loop.producer.config.options.max_deliveries,
                 restore=restore,
                 around=around,
+                traces=traces,
             )
         )
 

@@ -124,6 +124,8 @@ class ExecutionContext:
     on_background_done: "Callable[[ExecutionContext], None] | None" = None
     run: "RunContext | None" = None
     """The walk itself, if it is that of a run."""
+    span: Any = None
+    """What `Traces` notes of an iteration that is followed."""
 
     def __init__(self, scope: Scope, item: NodeOutput) -> None:
         self.scope = scope

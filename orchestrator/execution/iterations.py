@@ -18,6 +18,7 @@ from orchestrator.execution.commit import CommitWindow
 from orchestrator.execution.context import ExecutionContext, Scope, StepContext
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.retry import put_off
+from orchestrator.execution.traces import Traces
 from orchestrator.execution.workflow_engine import WorkflowEngine
 from orchestrator.security.secret_values import scrub
 
@@ -40,8 +41,15 @@ class Iterations:
     """
 
     def __init__(
-        self, plan: Plan, producer: Step, scope: Scope, window: CommitWindow, begun: int
+        self,
+        plan: Plan,
+        producer: Step,
+        scope: Scope,
+        window: CommitWindow,
+        begun: int,
+        traces: Traces | None = None,
     ) -> None:
+        self._traces = traces
         self._settled = 0
         self.failures = 0
         self.retries = 0
@@ -82,21 +90,31 @@ class Iterations:
     ) -> None:
         """Walk on behind a step that gave `output` at `now`, and end the iteration."""
         before = self.states()
+        if self._traces is not None:
+            self._traces.begin(context)
         try:
             await self.engine.follow(context, step, output, now)
         except Exception as error:
             context.fail(as_failure(error, step.id))
         if before or not (context.clean and self.window.advance(context.sequence, context.cursor)):
             await self.settle(context, before)
+        elif self._traces is not None:
+            self._traces.end(context)
+        if self._traces is not None:
+            self._traces.leave()
 
     async def enter(self, context: ExecutionContext, node_id: str) -> None:
         """Walk on from a node, which gets the context's item, and end the iteration."""
         before = self.states()
+        if self._traces is not None:
+            self._traces.begin(context)
         try:
             await self.engine.execute(context, node_id)
         except Exception as error:
             context.fail(as_failure(error, node_id))
         await self.settle(context, before)
+        if self._traces is not None:
+            self._traces.leave()
 
     async def settle(self, context: ExecutionContext, before: Sequence[Json] = ()) -> None:
         """End an iteration that failed, staged something, touched state, or left work behind.
@@ -134,11 +152,14 @@ class Iterations:
 
     def _close(self, context: ExecutionContext) -> None:
         """Take note of how an iteration ended."""
-        failure = context.failure
         if context.cancelled:
             self.window.fail(OrchestratorError("its background work was cancelled"))
-        if failure is None:
-            return
+        if context.failure is not None:
+            self._count_failure(context, context.failure)
+        if self._traces is not None:
+            self._traces.end(context)
+
+    def _count_failure(self, context: ExecutionContext, failure: NodeFailed) -> None:
         context.failure_reason = _REASONS.get(failure.error_type, context.failure_reason)
         step = self._plan.steps.get(failure.node_id)
         put_off(context, step.node.config.options.retry if step is not None else None)
@@ -197,6 +218,8 @@ class Iterations:
             if output is not None:
                 context.item = output
                 before = self.states()
+                if self._traces is not None:
+                    self._traces.begin(context)
                 now = perf_counter()
                 step.tap.take_rare(now, None, output=output)
                 await self.engine.follow(context, step, output, now)
@@ -204,6 +227,8 @@ class Iterations:
             context.fail(as_failure(error, step.id))
         if output is not None or not context.clean:
             await self.settle(context, before)
+        if self._traces is not None:
+            self._traces.leave()
         return output is not None
 
     async def close(self) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchestrator.execution.context import Scope
 from orchestrator.execution.plan import Call, Step
 from orchestrator.flow.graph import FlowGraph
 from orchestrator.flow.loops import Loop
 from storage.base import Completion, Lease, QueueStore, SlotState, inbox
+
+if TYPE_CHECKING:
+    from orchestrator.execution.traces import Traces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class LoopJob:
     max_deliveries: how often an item may be handed out to workers that die.
     restore: what to begin with when the store has lost everything, see `QueueStore.begin`.
     around: wraps the call of every step, see `Plan.arm`.
+    traces: makes what follows single items; then that wraps the calls.
     """
 
     graph: FlowGraph
@@ -33,6 +38,7 @@ class LoopJob:
     max_deliveries: int = 3
     restore: SlotState | None = None
     around: Callable[[Step, Call], Call] | None = None
+    traces: "Callable[[LoopJob], Traces | None] | None" = None
 
     @property
     def completion(self) -> Completion:

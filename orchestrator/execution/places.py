@@ -63,8 +63,7 @@ def _in_flush(names: Mapping[str, Any]) -> Place:
 
 
 def _at_end(names: Mapping[str, Any]) -> Place:
-    failure, context = names.get("failure"), names["context"]
-    return _place(failure.node_id if failure is not None else "", context.item.id)
+    return _place(names["failure"].node_id, names["context"].item.id)
 
 
 def _at_begin(names: Mapping[str, Any]) -> Place:
@@ -80,7 +79,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Place]] = {
     "WorkflowEngine.walk": _in_walk,
     "ProducerSource.run": _in_source,
     "Iterations._flush": _in_flush,
-    "Iterations._close": _at_end,
+    "Iterations._count_failure": _at_end,
     "FlowRunner._set_up": _at_begin,
     "FlowRunner._tear_down": _at_clean_up,
 }

@@ -195,7 +195,8 @@ class FlowRunner:
                 await step.node.init()
             except Exception as error:
                 raise as_failure(error, step.id) from error
-        self.plan.arm(self.job.around)
+        traces = self.job.traces(self.job) if self.job.traces is not None else None
+        self.plan.arm(self.job.around if traces is None else traces.around)
         committer = self._committer(begun)
         window = CommitWindow(
             committer,
@@ -204,7 +205,9 @@ class FlowRunner:
             begun=begun.sequence,
             on_failure=self._nudge,
         )
-        self.iterations = Iterations(self.plan, self.producer, self.scope, window, begun.sequence)
+        self.iterations = Iterations(
+            self.plan, self.producer, self.scope, window, begun.sequence, traces
+        )
         self.committer = committer
         await committer.open_effects()
         self._aside = [

@@ -25,7 +25,7 @@ from orchestrator.engine import SlotAssignment
 from orchestrator.exceptions import LeaseLost, OrchestratorError
 from orchestrator.execution.measures import measures
 from orchestrator.execution.runner import FlowRunner
-from orchestrator.runtime import clock, credentials
+from orchestrator.runtime import clock, credentials, tracing
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.forked import line
 from orchestrator.runtime.taps import Taps
@@ -86,6 +86,7 @@ class HostedLoop:
                 lambda: not self.cut_off and deadline.ahead(),
                 self._restore(),
                 credentials=credentials.opened(self.order["credentials"]),
+                traces=tracing.traces_of,
             )
             for name in self._wishes:
                 self.wish(name)
@@ -342,5 +343,6 @@ def main(connection: socket.socket) -> None:
 
     try:
         asyncio.run(serve())
+        tracing.flush()
     finally:
         os._exit(0)
