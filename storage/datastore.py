@@ -7,6 +7,7 @@ from storage.base import CacheStore, Channel, Feed, QueueStore
 from storage.coordinator import Coordinator, MemoryCoordinator
 from storage.memory import MemoryCacheStore, MemoryChannel, MemoryFeed
 from storage.memory_queue import MemoryQueueStore
+from storage.server_facts import ServerFacts
 
 
 class DataStore(ABC):
@@ -37,6 +38,14 @@ class DataStore(ABC):
         """
 
     @abstractmethod
+    async def facts(self) -> ServerFacts | None:
+        """Return what the server tells of itself; None without a server.
+
+        Raises:
+            StoreUnavailable: it is away.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """Give the connections back."""
 
@@ -56,6 +65,9 @@ class MemoryDataStore(DataStore):
         """Memory is always there."""
         return []
 
+    async def facts(self) -> None:
+        """There is no server."""
+
     async def close(self) -> None:
         """There is no connection."""
 
@@ -66,6 +78,7 @@ class RedisDataStore(DataStore):
 
         self._redis = redis
         self._check = redis_client.check_server
+        self._facts = redis_client.describe_server
         self._client = redis_client.connect(url)
         self.queue = redis_queue.RedisQueueStore(self._client)
         self.cache = redis.RedisCacheStore(self._client)
@@ -77,6 +90,9 @@ class RedisDataStore(DataStore):
 
     async def check(self, *, allow_unsafe: bool = False) -> list[str]:
         return await self._check(self._client, allow_unsafe=allow_unsafe)
+
+    async def facts(self) -> ServerFacts:
+        return await self._facts(self._client)
 
     async def close(self) -> None:
         await self._client.aclose()

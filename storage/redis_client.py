@@ -23,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from orchestrator.exceptions import StoreRefused, StoreUnavailable
+from storage.server_facts import ServerFacts, facts_of
 
 # redis-py cuts the code off the text of those errors that it has a class for.
 _NOT_READY = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError)
@@ -109,6 +110,12 @@ async def check_server(client: Client, *, allow_unsafe: bool = False) -> list[st
         hint = "" if unusable else f" (for development only: {ALLOW_UNSAFE}=1 lets it pass)"
         raise StoreRefused(f"Redis cannot be used: {'; '.join(unusable + unsafe)}{hint}")
     return unsafe
+
+
+@translated
+async def describe_server(client: Client) -> ServerFacts:
+    """Return what a server tells of itself."""
+    return await facts_of(client, lambda: _info(client))
 
 
 async def _info(client: Client) -> dict[str, Any]:

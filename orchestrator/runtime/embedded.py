@@ -90,6 +90,12 @@ def redis_url(data_dir: Path, configured: str = "") -> Iterator[str]:
         server.close()
 
 
+def running(data_dir: Path) -> str:
+    """Return the URL of the server of this data folder; empty when none answers there."""
+    url = private.read(data_dir / "redis" / "url")
+    return url if url and ping(url) else ""
+
+
 def ping(url: str, timeout: float = 1.0) -> bool:
     """Tell whether the server at this URL answers, knows our password and has loaded its data."""
     parts = urlsplit(url)
