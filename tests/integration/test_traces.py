@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, get_current_span
 
 from nodes.base import ConditionalNode
 from nodes.contract import NodeOutput
@@ -124,6 +124,32 @@ async def test_branches_and_the_background_belong_to_their_iteration(house):
             s for s in traces.named("iteration in") if s.context.span_id == span.parent.span_id
         )
         assert whole.end_time >= span.end_time
+
+
+async def test_what_a_node_measures_itself_is_below_its_span(house):
+    seen = []
+
+    async def look(node, item):
+        seen.append((item.data["value"], get_current_span().get_span_context().span_id))
+        return item
+
+    house.node(look)
+    traces = Recorded(per_second=1)
+    await house.run(line(counter(3), part("l", "look"), sink()), traces=traces)
+    own = {span.context.span_id for span in traces.named("look l")}
+    assert own == {span for _, span in seen if span}
+    assert seen[0][1] and not seen[1][1]
+
+
+async def test_what_a_batch_held_back_begins_a_trace(house):
+    traces = Recorded()
+    workflow = line(counter(3), part("b", "batch", {"size": 10}), queue(), sink())
+    await house.run(workflow, "in", "r", traces=traces)
+    (read,) = traces.named("iteration r")
+    (writer,) = traces.named("queue-writer w")
+    assert read.parent.span_id == writer.context.span_id
+    produced = {s.context.trace_id for s in traces.named("counter in")}
+    assert len(produced) == 3 and read.context.trace_id not in produced
 
 
 async def test_a_retry_goes_on_in_the_trace_and_says_so(house):
