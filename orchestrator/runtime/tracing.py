@@ -130,11 +130,9 @@ class LoopTraces:
     def _entered(self, context: ExecutionContext) -> "Span | None":
         """Follow what was followed where it comes from, and some of what comes from nowhere."""
         parent = _parent(context.item)
-        if parent is not None:
-            followed = parent.get_span_context().trace_flags.sampled
-        else:
-            followed = self._may_begin(context) and self._allowance.take()
-        return self._begin_entry(context, parent) if followed else None
+        if parent is None and not (self._may_begin(context) and self._allowance.take()):
+            return None
+        return self._begin_entry(context, parent)  # which records nothing below what does not
 
     def _may_begin(self, context: ExecutionContext) -> bool:
         """Tell whether this is the beginning of an item's way."""

@@ -126,6 +126,13 @@ async def test_branches_and_the_background_belong_to_their_iteration(house):
         assert whole.end_time >= span.end_time
 
 
+async def test_an_iteration_that_leaves_nothing_behind_ends_its_span(house):
+    traces = Recorded()
+    await house.run(line(counter(2), part("d", "debug")), traces=traces)
+    items = [s.attributes["orchestrator.item"] for s in traces.named("iteration in")]
+    assert items == ["in:1:1", "in:1:2"]
+
+
 async def test_what_a_node_measures_itself_is_below_its_span(house):
     seen = []
 
@@ -174,6 +181,23 @@ async def test_a_retry_goes_on_in_the_trace_and_says_so(house):
         assert ("iteration in", "iteration in") in traces.way(item)
     failed = [s for s in traces.named("once o") if s.status.status_code is StatusCode.ERROR]
     assert [span.status.description for span in failed] == ["ValueError: not yet"] * 2
+
+
+async def test_a_retry_of_what_was_not_followed_is_not_followed(house):
+    seen = Counter()
+
+    async def once(node, item):
+        seen[item.id] += 1
+        if seen[item.id] == 1:
+            raise ValueError("not yet")
+        return item
+
+    house.node(once)
+    policy = {"max_attempts": 2, "delay": 1.3, "jitter": 0}  # when another trace may begin
+    traces = Recorded(per_second=1)
+    await house.run(line(counter(2), part("o", "once", retry=policy), sink()), traces=traces)
+    items = [s.attributes["orchestrator.item"] for s in traces.named("iteration in")]
+    assert items == ["in:1:1", "in:1:1"]
 
 
 async def test_a_dead_letter_ends_its_trace_as_failed(house):

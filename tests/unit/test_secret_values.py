@@ -92,7 +92,7 @@ def test_a_log_line_and_its_trace_have_no_secrets(style):
         record = logging.LogRecord("x", 40, "f", 1, "%s", (SECRETS[1],), sys.exc_info())
     record.given = {"deep": [SECRETS[0]]}
     record.api_key = "short"
-    record.cause = LookupError(SECRETS[2])
+    record.cause = LookupError(SECRETS[0])
     line = LineFormatter(style).format(record)
     assert "ValueError: [redacted]" in line
     assert "short" not in line
