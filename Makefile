@@ -10,17 +10,17 @@ N ?= 2000
 # Candidates: the first that runs and is new enough is taken (a pyenv shim may exist and fail).
 PYTHON ?= python3.13 python3.12 python3.11 python3
 
-# $(call install,FILE,WHAT): install a requirements file, unless its text (and that of the file it
-# includes) is what was installed last.
+# $(call install,FILE,WHAT): install a requirements file, unless its text (and that of the files it
+# may include) is what was installed last.
 define install
 	@test -x $(BIN)/pip || { for python in $(PYTHON); do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 	&& exec $$python -m venv --clear $(VENV); done; \
 	echo "Python 3.11 or newer was not found: set PYTHON." >&2; exit 1; }
-	@cat requirements.txt $(1) | cmp -s - $(VENV)/$(1).installed || { \
+	@cat requirements.txt requirements-otel.txt $(1) | cmp -s - $(VENV)/$(1).installed || { \
 	echo "Installing $(2) into $(VENV); this happens once."; \
 	$(BIN)/pip install --quiet --disable-pip-version-check -r $(1) \
-	&& cat requirements.txt $(1) > $(VENV)/$(1).installed; }
+	&& cat requirements.txt requirements-otel.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
 .PHONY: run test check frontend lock pictures bench faults security clean venv venv-bench venv-dev venv-frontend
