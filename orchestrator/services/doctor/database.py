@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from orchestrator.models import Runner
 from orchestrator.runtime.leases import living
-from orchestrator.services.doctor.findings import Finding, apart, fail, ok, warn
+from orchestrator.services.doctor.findings import Finding, Status, apart, fail, ok, warn
 
 SLOW = 0.05
 _LOOKS = 7
@@ -40,9 +40,11 @@ def look() -> Iterator[Finding]:
 
 def _look() -> Iterator[Finding]:
     yield _answers()
-    yield _migrations()
+    migrations = _migrations()
+    yield migrations
     yield apart("database clock", "the database", _ahead())
-    yield from _shared()
+    if migrations.status is Status.OK:  # else there may be no tables
+        yield from _shared()
 
 
 def _answers() -> Finding:
