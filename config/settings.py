@@ -220,6 +220,7 @@ ORCHESTRATOR = {
     "TRACES_PER_SECOND": TRACES_PER_SECOND,
     "WORKER_ID": os.environ.get("WORKER_ID", "").strip(),
     "MAX_CONCURRENT_TASKS": int(os.environ.get("MAX_CONCURRENT_TASKS") or 8),
+    "CLUSTER": os.environ.get("CLUSTER", "").strip() or "local",
 }
 
 LOGGING = {

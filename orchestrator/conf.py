@@ -24,6 +24,7 @@ class OrchestratorSettings:
     TASK_MODULES: modules that workers import because they register tasks, or handlers of them.
     WORKER_ID: the name of a worker; empty for one that is made up.
     MAX_CONCURRENT_TASKS: tasks that a worker has in hand at once.
+    CLUSTER: what hosts runners and workers; one of `runtime.cluster.KINDS`.
     TRUSTED_PROXIES: addresses and networks whose `X-Forwarded-` headers are believed, or `*`.
     EGRESS_ALLOW: networks and hosts that nodes may connect to beside public addresses.
     TRACES_PER_SECOND: traces that each slot of a loop may begin in a second; 0: nothing is traced.
@@ -42,6 +43,7 @@ class OrchestratorSettings:
     TASK_MODULES: list[str] = field(default_factory=list)
     WORKER_ID: str = ""
     MAX_CONCURRENT_TASKS: int = 8
+    CLUSTER: str = "local"
     TRUSTED_PROXIES: list[str] = field(default_factory=list)
     EGRESS_ALLOW: list[str] = field(default_factory=list)
     CREDENTIAL_KEYS: list[str] = field(default_factory=list, repr=False)

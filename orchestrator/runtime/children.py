@@ -57,9 +57,17 @@ class Child:
         self._descriptors = descriptors
         self._folder = folder
         self._grace = grace
+        self.starts = 0
+        """How often it was started."""
         self._process: asyncio.subprocess.Process | None = None
         self._draining = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process, 0 while there is none."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else 0
 
     def start(self) -> None:
         """Run it, and run it again whenever it ends."""
@@ -105,6 +113,7 @@ class Child:
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )
+        self.starts += 1
         if self._draining.is_set():  # told so while the process was being made
             self._signal(signal.SIGTERM)
         return await self._process.wait()

@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 from nodes.contract import RetryPolicy
 from orchestrator.exceptions import InvalidPayload, LeaseLost, NodeFailed, StoreUnavailable
 from orchestrator.execution.retry import delay_before
+from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.task_errors import (
     INVALID,
     TIMEOUT,
@@ -20,7 +21,6 @@ from orchestrator.runtime.task_errors import (
     failure,
     kinds_of,
 )
-from orchestrator.runtime.task_handlers import TaskHandlers
 from storage.coordinator import Coordinator
 from storage.task_slot import Taken, TaskSlot
 from storage.tasks import Task, TaskResult
@@ -86,18 +86,18 @@ class _Failure:
 
 
 class Execution:
-    """Executes the tasks that one slot takes."""
+    """Executes the tasks that one slot takes, wherever the cluster lets them run."""
 
     def __init__(
         self,
         slot: TaskSlot,
         coordinator: Coordinator,
-        handlers: TaskHandlers,
+        cluster: Cluster,
         metrics: Metrics,
     ) -> None:
         self._slot = slot
         self._coordinator = coordinator
-        self._handlers = handlers
+        self._cluster = cluster
         self._metrics = metrics
 
     def check(self) -> None:
@@ -177,10 +177,9 @@ class Execution:
         return result
 
     async def _handle(self, task: Task) -> Any:
-        handler = self._handlers.get(task.type)
         if task.type != "group":
-            return await handler.execute(task)
-        working = asyncio.ensure_future(handler.execute(task))
+            return await self._cluster.execute(task)
+        working = asyncio.ensure_future(self._cluster.execute(task))
         try:
             while not (await asyncio.wait([working], timeout=_LOOK_AFTER))[0]:
                 if not await self._wanted(task):

@@ -18,12 +18,14 @@ from pathlib import Path
 from orchestrator.exceptions import Conflict, StoreUnavailable
 from orchestrator.runtime import lifeline, private, web
 from orchestrator.runtime.children import Child, ServerKeeper
+from orchestrator.runtime.cluster import Process, Role
+from orchestrator.runtime.cluster_local import LocalCluster
 from orchestrator.runtime.store_check import check_store
+from orchestrator.runtime.task_handlers import handlers
 from storage.datastore import open_store
 
 ROOT = Path(__file__).parents[2]
 LAST_RUN_PATIENCE = 90.0
-RUNNER_GRACE = WORKER_GRACE = 45.0
 WEB_GRACE = web.DRAIN_SECONDS + 10.0
 _POLL = 0.1
 
@@ -52,7 +54,8 @@ class Up:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._stop = asyncio.Event()
-        self._children: list[Child] = []
+        self._web: Child | None = None
+        self._cluster: LocalCluster | None = None
 
     async def run(self) -> None:
         """Bring everything up, and return after the drain that a signal begins.
@@ -72,8 +75,9 @@ class Up:
             self._stop.set()
             self._plan.tell("Draining. Ctrl-C ends everything at once.")
         elif number == signal.SIGINT:
-            for child in self._children:
-                child.kill()
+            for part in (self._web, self._cluster):
+                if part is not None:
+                    part.kill()
             os._exit(130)  # the embedded server ends with the last process that holds its lock
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
@@ -99,7 +103,7 @@ class Up:
             inherited.append(hold)
         await asyncio.to_thread(plan.migrate, redis_url)
         web.open_access_log(plan.data_dir)
-        self._start_children(stack, listener, redis_url, inherited)
+        await self._start_children(stack, listener, redis_url, inherited)
         summary = await asyncio.to_thread(plan.prepare)
         await _until_healthy(plan.port)
         plan.tell(summary)
@@ -119,7 +123,7 @@ class Up:
         stack.callback(os.close, shared)
         return shared
 
-    def _start_children(
+    async def _start_children(
         self, stack: AsyncExitStack, listener: socket.socket, redis_url: str, inherited: list[int]
     ) -> None:
         lifeline_end, own_end = os.pipe()
@@ -130,37 +134,25 @@ class Up:
             "DATA_DIR": str(self._plan.data_dir),
             "PORT": str(self._plan.port),
             "REDIS_URL": redis_url,
-            lifeline.VARIABLE: str(lifeline_end),
         }
-        self._children = [
-            Child(
-                "web",
-                [sys.executable, "-m", web.__name__],
-                environment={**environment, web.SOCKET_VARIABLE: str(listener.fileno())},
-                descriptors=[lifeline_end, listener.fileno(), *inherited],
-                folder=ROOT,
-                grace=WEB_GRACE,
-            ),
-            Child(
-                "runner",
-                [sys.executable, "manage.py", "runner"],
-                environment=environment,
-                descriptors=[lifeline_end, *inherited],
-                folder=ROOT,
-                grace=RUNNER_GRACE,
-            ),
-            Child(
-                "worker",
-                [sys.executable, "manage.py", "worker"],
-                environment=environment,
-                descriptors=[lifeline_end, *inherited],
-                folder=ROOT,
-                grace=WORKER_GRACE,
-            ),
-        ]
-        for child in self._children:
-            stack.push_async_callback(child.drain)
-            child.start()
+        self._web = Child(
+            "web",
+            [sys.executable, "-m", web.__name__],
+            environment={
+                **environment,
+                lifeline.VARIABLE: str(lifeline_end),
+                web.SOCKET_VARIABLE: str(listener.fileno()),
+            },
+            descriptors=[lifeline_end, listener.fileno(), *inherited],
+            folder=ROOT,
+            grace=WEB_GRACE,
+        )
+        stack.push_async_callback(self._web.drain)
+        self._web.start()
+        self._cluster = LocalCluster(handlers, environment, inherited)
+        stack.push_async_callback(self._cluster.close)
+        for role in Role:
+            await self._cluster.host(Process(name=role.value, role=role))
         stack.callback(listener.close)  # first of all: nobody connects to what drains
 
     async def _close_server(self, keeper: ServerKeeper) -> None:

@@ -18,11 +18,11 @@ from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import LeaseLost, OrchestratorError, StoreUnavailable
 from orchestrator.execution.pools import register_executor
 from orchestrator.runtime import worker_leases
+from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.guard import guarded
 from orchestrator.runtime.store_check import check_store
 from orchestrator.runtime.task_execution import Execution, Metrics
 from orchestrator.runtime.task_groups import DistributedExecutor
-from orchestrator.runtime.task_handlers import TaskHandlers
 from orchestrator.runtime.worker_heartbeat import WorkerHeartbeat
 from orchestrator.runtime.worker_leases import WorkerLease
 from storage.datastore import open_store
@@ -46,6 +46,7 @@ class Worker:
     """Args:
     name: of this worker; one living worker may have it.
     concurrency: how many tasks it has in hand at once.
+    cluster: executes them.
     look_for_work: called now and then: puts tasks that should be in the queue and are not.
     """
 
@@ -53,7 +54,7 @@ class Worker:
         self,
         name: str,
         concurrency: int,
-        handlers: TaskHandlers,
+        cluster: Cluster,
         look_for_work: Callable[[], Awaitable[None]],
     ) -> None:
         settings = orchestrator_settings()
@@ -64,7 +65,7 @@ class Worker:
         self._ttl = settings.LEASE_TTL
         self._block_limit = settings.BLOCK_LIMIT
         self._concurrency = concurrency
-        self._handlers = handlers
+        self._cluster = cluster
         self._look_for_work = look_for_work
         self.store = open_store(settings.REDIS_URL)
         self.queue = TaskQueue(self.store.queue)
@@ -101,6 +102,7 @@ class Worker:
         finally:
             reporting.cancel()
             self._report()
+            await self._cluster.close()
             await self.store.close()
 
     async def _until_fit(self) -> None:
@@ -190,7 +192,7 @@ class Worker:
         return False
 
     async def _take(self, slot: TaskSlot) -> None:
-        execution = Execution(slot, self.store.coordinator, self._handlers, self.metrics)
+        execution = Execution(slot, self.store.coordinator, self._cluster, self.metrics)
         while not self._stopping.is_set():
             execution.check()
             if free := self._free():

@@ -1,10 +1,15 @@
 """Workers: which are alive, and a new one with all that it may execute."""
 
+import os
+
+from orchestrator.conf import orchestrator_settings
 from orchestrator.runtime import worker_leases
+from orchestrator.runtime.cluster import make_cluster
 from orchestrator.runtime.task_handlers import handlers
 from orchestrator.runtime.task_runs import RunHandler, put_runs
 from orchestrator.runtime.worker import Worker
 from orchestrator.services.run_store import DjangoGraphStore, DjangoRunStore
+from storage.datastore import DataStore
 
 
 def alive() -> int:
@@ -19,13 +24,23 @@ def make_worker(name: str, concurrency: int) -> Worker:
         OrchestratorError: the store is in memory, where no other process finds it.
     """
     runs = DjangoRunStore()
-    worker = Worker(name, concurrency, handlers, lambda: put_runs(runs, worker.queue))
-    run_handler = RunHandler(
-        runs,
-        DjangoGraphStore(),
-        owner=name,
-        feed=worker.store.feed,
-        channels=worker.store.channel,
-    )
-    handlers.register("run", run_handler)
+    cluster = make_cluster(orchestrator_settings().CLUSTER, handlers, os.environ)
+    worker = Worker(name, concurrency, cluster, lambda: put_runs(runs, worker.queue))
+    register_runs(name, worker.store)
     return worker
+
+
+def register_runs(owner: str, store: DataStore) -> None:
+    """Let this process execute runs.
+
+    Args:
+        owner: who has them then. store: where their channels are, and the feed that tells of them.
+    """
+    handler = RunHandler(
+        DjangoRunStore(),
+        DjangoGraphStore(),
+        owner=owner,
+        feed=store.feed,
+        channels=store.channel,
+    )
+    handlers.register("run", handler)
