@@ -220,6 +220,12 @@ ORCHESTRATOR = {
     "TRACES_PER_SECOND": TRACES_PER_SECOND,
     "WORKER_ID": os.environ.get("WORKER_ID", "").strip(),
     "MAX_CONCURRENT_TASKS": int(os.environ.get("MAX_CONCURRENT_TASKS") or 8),
+    "RUNNER_LABELS": [
+        name.strip() for name in os.environ.get("RUNNER_LABELS", "").split(",") if name.strip()
+    ],
+    "WORKER_LABELS": [
+        name.strip() for name in os.environ.get("WORKER_LABELS", "").split(",") if name.strip()
+    ],
     "CLUSTER": os.environ.get("CLUSTER", "").strip() or "local",
 }
 

@@ -89,6 +89,7 @@ class NodeOptions:
     overflow: what happens to an item that finds it full: `block` waits, `drop_oldest` lets the
         oldest go, `dead_letter` makes a dead letter of the new one.
     advanced_templates: whether the templates of the form may have loops; only in the PROCESS pool.
+    runs_on: labels that a runner needs to run the loop, or a worker to run the graph; sorted.
     """
 
     timeout: float | None = None
@@ -102,6 +103,7 @@ class NodeOptions:
     max_bytes: int = 256 * 1024 * 1024
     overflow: str = "block"
     advanced_templates: bool = False
+    runs_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

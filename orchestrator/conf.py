@@ -24,6 +24,7 @@ class OrchestratorSettings:
     TASK_MODULES: modules that workers import because they register tasks, or handlers of them.
     WORKER_ID: the name of a worker; empty for one that is made up.
     MAX_CONCURRENT_TASKS: tasks that a worker has in hand at once.
+    RUNNER_LABELS, WORKER_LABELS: what the runners, and the workers, of this machine are good for.
     CLUSTER: what hosts runners and workers; one of `runtime.cluster.KINDS`.
     TRUSTED_PROXIES: addresses and networks whose `X-Forwarded-` headers are believed, or `*`.
     EGRESS_ALLOW: networks and hosts that nodes may connect to beside public addresses.
@@ -43,6 +44,8 @@ class OrchestratorSettings:
     TASK_MODULES: list[str] = field(default_factory=list)
     WORKER_ID: str = ""
     MAX_CONCURRENT_TASKS: int = 8
+    RUNNER_LABELS: list[str] = field(default_factory=list)
+    WORKER_LABELS: list[str] = field(default_factory=list)
     CLUSTER: str = "local"
     TRUSTED_PROXIES: list[str] = field(default_factory=list)
     EGRESS_ALLOW: list[str] = field(default_factory=list)

@@ -69,6 +69,7 @@ class RunRecord:
     token: rises when a worker claims it. owner: that worker. beat_at: its last sign of life; None
         once it let go. crashes: how often it was claimed from a silent owner since a step ended.
     cancel_requested: somebody wants the owner to cancel it.
+    runs_on: labels that a worker needs to execute it.
     """
 
     id: str
@@ -94,6 +95,7 @@ class RunRecord:
     beat_at: datetime | None = None
     crashes: int = 0
     cancel_requested: bool = False
+    runs_on: list[str] = field(default_factory=list)
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None

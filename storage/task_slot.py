@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,13 +11,13 @@ from storage.base import DEAD_LETTERS, Commit, Entry, Lease, Outcome, QueueStore
 from storage.tasks import (
     LOOP,
     MAX_DELIVERIES,
-    QUEUE,
-    QUEUES,
     TASKS,
     Task,
     TaskQueue,
     TaskResult,
     failed_record,
+    queue_of,
+    queues_of,
 )
 
 _ACTIVATION: Final = 1
@@ -53,7 +53,7 @@ class _End:
     """How a task leaves the slot."""
 
     entry: Entry
-    output: bytes | None = None
+    output: tuple[str, bytes] | None = None
     delayed: tuple[float, bytes] | None = None
     dead: bytes | None = None
     settled: bool = False
@@ -62,10 +62,12 @@ class _End:
 
 class TaskSlot:
     """Args:
-    slot, token: what the worker has leased.
+    slot, token: what the worker has leased. labels: what it is good for.
     """
 
-    def __init__(self, queue: TaskQueue, slot: int, token: int) -> None:
+    def __init__(self, queue: TaskQueue, slot: int, token: int, labels: Iterable[str] = ()) -> None:
+        self._labels = frozenset(labels)
+        self._queues = queues_of(self._labels)
         self.lease = Lease(workflow=TASKS, loop=LOOP, slot=slot, token=token)
         self.revoked = False
         self.ended = False
@@ -86,13 +88,13 @@ class TaskSlot:
         """
         state = await self._store.begin(self.lease, _ACTIVATION)
         self._number = state.number
-        self._leave(await self._store.pending(self.lease, QUEUES), returned=True)
+        self._leave(await self._store.pending(self.lease, self._queues), returned=True)
         await self.adopt()
 
     async def adopt(self) -> None:
         """Take over what closed slots have left."""
         try:
-            self._leave(await self._store.adopt(self.lease, QUEUES), returned=True)
+            self._leave(await self._store.adopt(self.lease, self._queues), returned=True)
         except StoreUnavailable:
             self._unsure = True
             raise
@@ -112,18 +114,23 @@ class TaskSlot:
         if self.revoked:
             raise self._lost()
         if self._unsure:  # an answer was lost, and what was in it
-            self._leave(await self._store.pending(self.lease, QUEUES), returned=False)
+            self._leave(await self._store.pending(self.lease, self._queues), returned=False)
             self._unsure = False
         if self._left:
             return self._take_left(count)
         self._unsure = True
         try:
-            entries = await self._store.read(self.lease, QUEUES, count, wait)
+            entries = await self._store.read(self.lease, self._queues, count, wait)
         except LeaseLost:
             self.revoke()
             raise
         self._unsure = False
         return [self._taken(entry, returned=False) for entry in entries]
+
+    def fits(self, task: Task) -> bool:
+        """Tell whether this worker has the labels that a task needs. What was put off comes to any
+        worker, which then gives it back."""
+        return self._labels.issuperset(task.runs_on)
 
     def _leave(self, entries: Sequence[Entry], *, returned: bool) -> None:
         known = self._held | {entry.id for entry, _ in self._left}
@@ -172,7 +179,7 @@ class TaskSlot:
     async def give_back(self, taken: Taken) -> bool:
         """Put the task back to the end of the queue, as if it had not been taken."""
         assert taken.task is not None
-        return await self._end(_End(taken.entry, output=taken.task.encode()))
+        return await self._end(_End(taken.entry, output=_unharmed(taken)))
 
     async def fail(self, taken: Taken, result: TaskResult) -> bool:
         """Take the task out of the queue and keep a record of how it failed."""
@@ -182,11 +189,11 @@ class TaskSlot:
     async def end(self) -> None:
         """Leave the slot cleanly: what is still in hand is given back."""
         async with self._lock:
-            for entry in await self._store.pending(self.lease, QUEUES):
+            for entry in await self._store.pending(self.lease, self._queues):
                 end = _End(entry, output=_unharmed(self._taken(entry, entry.id not in self._held)))
                 self._ends.append(end)
             await self._flush()
-        await self._store.end(self.lease, QUEUES)
+        await self._store.end(self.lease, self._queues)
         self.ended = True
 
     async def _end(self, end: _End) -> bool:
@@ -219,7 +226,7 @@ class TaskSlot:
             sequence=number,
             activation=_ACTIVATION,
             after=self._number,
-            outputs=[(QUEUE, end.output) for end in ends if end.output is not None],
+            outputs=[end.output for end in ends if end.output is not None],
             acks=sorted((end.entry for end in ends), key=_age),
             delayed=[end.delayed for end in ends if end.delayed is not None],
             dead=[end.dead for end in ends if end.dead is not None],
@@ -270,8 +277,11 @@ async def close_slot(store: QueueStore, slot: int, token: int) -> None:
     await store.close(lease)
 
 
-def _unharmed(taken: Taken) -> bytes:
-    return taken.entry.body if taken.task is None else taken.task.encode()
+def _unharmed(taken: Taken) -> tuple[str, bytes]:
+    """Return what is given back, and to which queue."""
+    if taken.task is None:
+        return queue_of(()), taken.entry.body
+    return queue_of(taken.task.runs_on), taken.task.encode()
 
 
 def _age(entry: Entry) -> tuple[int, ...]:

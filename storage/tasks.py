@@ -7,11 +7,12 @@ hand is taken over by the others.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any, Final, Self
 
-from orchestrator.exceptions import InvalidPayload
+from orchestrator.exceptions import InvalidPayload, InvalidRequest
 from storage.base import Entry, QueueStore, inbox
 from storage.codec import decode_own, encode
 from storage.coordinator import Coordinator
@@ -20,13 +21,31 @@ TASKS: Final = "!tasks"
 """The pseudo workflow that holds the tasks."""
 LOOP: Final = "worker"
 QUEUE: Final = "tasks"
-QUEUES: Final = (inbox(LOOP), QUEUE)
-"""What a worker reads: first what was put off and is due, then what is new."""
+MAX_LABELS: Final = 5
+"""What a worker, or a task, may have: a worker reads a queue for each set of its labels."""
 MAX_DELIVERIES: Final = 3
 """How often a task is handed to a worker that dies with it; then it has failed."""
 TASK_BYTES: Final = 16 * 1024**2
 ANSWER_TTL: Final = 60.0
 """Seconds for which an answer is kept longer than somebody said to wait for it."""
+
+
+def queue_of(labels: Iterable[str]) -> str:
+    """Return the queue of tasks that need exactly these labels."""
+    return "@".join((QUEUE, *sorted(set(labels))))
+
+
+def queues_of(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return what a worker with these labels reads: what is due again, then what needs most.
+
+    Raises:
+        InvalidRequest: there are more than MAX_LABELS.
+    """
+    known = sorted(set(labels))
+    if len(known) > MAX_LABELS:
+        raise InvalidRequest(f"a worker has {MAX_LABELS} labels at most, not {len(known)}")
+    sets = (part for size in range(len(known), -1, -1) for part in combinations(known, size))
+    return (inbox(LOOP), *(queue_of(part) for part in sets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +66,7 @@ class Task:
     timeout: seconds for one attempt; None for no limit.
     retry: fields of `nodes.contract.RetryPolicy`; without them it is tried once.
     reply: where its TaskResult arrives when it has ended for good; None for nowhere.
+    runs_on: labels that its worker needs.
     attempts: how often it was tried and failed. lost: how often it was in hand when a worker died.
     """
 
@@ -56,6 +76,7 @@ class Task:
     timeout: float | None = None
     retry: Mapping[str, Any] | None = None
     reply: Reply | None = None
+    runs_on: Sequence[str] = ()
     attempts: int = 0
     lost: int = 0
 
@@ -76,6 +97,8 @@ class Task:
             values["timeout"] = self.timeout
         if self.retry is not None:
             values["retry"] = dict(self.retry)
+        if self.runs_on:
+            values["runs_on"] = list(self.runs_on)
         if self.reply is not None:
             values["reply"] = [self.reply.group, self.reply.batch]
         return encode(values, TASK_BYTES)
@@ -92,6 +115,8 @@ class Task:
             if "reply" in values:
                 group, batch = values["reply"]
                 values["reply"] = Reply(group=group, batch=batch)
+            if "runs_on" in values:
+                values["runs_on"] = tuple(values["runs_on"])
             return cls(**values)
         except (TypeError, KeyError, ValueError) as error:
             raise InvalidPayload(f"not a task: {error}") from None
@@ -168,11 +193,13 @@ class TaskQueue:
             InvalidPayload: the arguments are not strict JSON, or too large.
             StoreUnavailable: the server is away, or has no memory left.
         """
-        return await self.store.put(TASKS, QUEUE, task.encode(), task.id if once else None)
+        queue = queue_of(task.runs_on)
+        return await self.store.put(TASKS, queue, task.encode(), task.id if once else None)
 
-    async def waiting(self) -> int:
-        """Return how many tasks are there: new, put off, and in hand."""
-        lengths = await self.store.lengths(TASKS, QUEUES)
+    async def waiting(self, labels: Iterable[str] = ()) -> int:
+        """Return how many tasks are there that a worker with these labels could execute: new, put
+        off, and in hand."""
+        lengths = await self.store.lengths(TASKS, queues_of(labels))
         delayed = await self.store.delayed(TASKS, [LOOP])
         return sum(lengths.values()) + delayed[LOOP]
 

@@ -13,15 +13,35 @@ from orchestrator.admin.columns import alive, json_field
 from orchestrator.admin.read_only import ReadOnlyAdmin
 from orchestrator.models import Checkpoint, LoopSlot, Runner, WorkerSlot
 from orchestrator.security.actors import Actor
-from orchestrator.services import production
+from orchestrator.services import production, runners
 
 
 @admin.register(Runner)
 class RunnerAdmin(ReadOnlyAdmin):
-    list_display = ("id", "alive", "host", "pid", "held", "started_at", "expires_at")
-    list_filter = ("host",)
+    list_display = (
+        "id",
+        "alive",
+        "draining",
+        "host",
+        "pid",
+        "labelled",
+        "load",
+        "held",
+        "started_at",
+        "expires_at",
+    )
+    list_filter = ("host", "draining")
     search_fields = ("id", "host")
     alive = alive
+    actions = ("drain",)
+
+    @admin.action(description="Drain: let the runner give back its loops, and end")
+    def drain(self, request: HttpRequest, rows: QuerySet[Runner]) -> None:
+        ask_each(self, request, rows, _drained)
+
+    @admin.display(description="Labels")
+    def labelled(self, runner: Runner) -> str:
+        return ", ".join(runner.labels)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Runner]:
         return super().get_queryset(request).annotate(held=Count("slots"))
@@ -29,6 +49,11 @@ class RunnerAdmin(ReadOnlyAdmin):
     @admin.display(description="Slots", ordering="held")
     def held(self, runner: Any) -> int:
         return runner.held
+
+
+def _drained(actor: Actor, runner: Runner) -> str:
+    runners.drain(actor, runner.pk)
+    return "gives back its loops, and ends"
 
 
 @admin.register(LoopSlot)
@@ -47,6 +72,7 @@ class LoopSlotAdmin(ReadOnlyAdmin):
         "version",
         "token",
         "isolated",
+        "runs_on",
         "changed_at",
     )
     list_filter = ("state", "desired", "isolated", ("workflow", admin.RelatedOnlyFieldListFilter))
@@ -115,6 +141,7 @@ class WorkerSlotAdmin(ReadOnlyAdmin):
         "alive",
         "host",
         "pid",
+        "labelled",
         "concurrency",
         "active",
         "processed",
@@ -128,6 +155,10 @@ class WorkerSlotAdmin(ReadOnlyAdmin):
     list_filter = ("host",)
     search_fields = ("worker", "host")
     alive = alive
+
+    @admin.display(description="Labels")
+    def labelled(self, slot: WorkerSlot) -> str:
+        return ", ".join(slot.labels)
 
     @admin.display(description="Mean seconds")
     def mean(self, slot: WorkerSlot) -> str:

@@ -13,6 +13,7 @@ from orchestrator.api.serializers import (
     ProductionRequest,
     StartRequest,
     StatusSerializer,
+    StatusWithRunners,
     StopRequest,
 )
 from orchestrator.services import production
@@ -80,7 +81,7 @@ class DrainView(_ChangeView):
 
 
 class StatusView(ResourceView):
-    @extend_schema(responses={200: StatusSerializer, 404: ErrorSerializer})
+    @extend_schema(responses={200: StatusWithRunners, 404: ErrorSerializer})
     def get(self, request: Request, workflow_id: str) -> Response:
         """Tell what a workflow does."""
         return Response(production.status(self.actor, workflow_id))

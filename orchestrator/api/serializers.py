@@ -56,6 +56,7 @@ class LoopStatus(serializers.Serializer):
     reason = serializers.CharField()
     runner = serializers.CharField(allow_null=True)
     isolated = serializers.BooleanField()
+    runs_on = serializers.ListField(child=serializers.CharField())
     iterations = serializers.IntegerField()
     failures = serializers.IntegerField()
     in_flight = serializers.IntegerField()
@@ -74,6 +75,19 @@ class StatusSerializer(serializers.Serializer):
     version = serializers.IntegerField(allow_null=True)
     runners_alive = serializers.IntegerField()
     loops = LoopStatus(many=True)
+
+
+class RunnerStatus(serializers.Serializer):
+    id = serializers.CharField()
+    host = serializers.CharField()
+    labels = serializers.ListField(child=serializers.CharField())
+    load = serializers.FloatField()
+    slots = serializers.IntegerField()
+    draining = serializers.BooleanField()
+
+
+class StatusWithRunners(StatusSerializer):
+    runners = RunnerStatus(many=True)
 
 
 class WorkflowRow(serializers.ModelSerializer):

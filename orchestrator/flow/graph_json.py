@@ -31,6 +31,14 @@ def expand(raw: Any) -> tuple[Any, list[Problem]]:
     return {**raw, "nodes": [_written_out(n) if _is_short(n) else n for n in nodes]}, problems
 
 
+def labels_of(raw: Any) -> list[str]:
+    """Return every label that a node of a valid graph asks for, sorted."""
+    configs = ((node.get("data") or {}).get("config") or {} for node in raw["nodes"])
+    given = (config.get("runs_on") or () for config in configs)
+    lists = ([each] if isinstance(each, str) else each for each in given)
+    return sorted({label for each in lists for label in each})
+
+
 def as_written(raw: Any, problem: Problem) -> Problem:
     """Return a problem of an expanded graph with the path that it has in the JSON as it came."""
     match = _FORM.match(problem.path)

@@ -16,6 +16,7 @@ class Loop:
     pool: the highest that one of its nodes asks for.
     reads, writes: names of queues.
     stateful: a node other than the producer keeps state.
+    runs_on: every label that one of its nodes asks for, sorted.
     back_edges: the edges that close a cycle, seen from the producer.
     """
 
@@ -27,6 +28,7 @@ class Loop:
     writes: tuple[str, ...]
     stateful: bool
     replicas: int
+    runs_on: tuple[str, ...] = ()
     back_edges: tuple[Edge, ...] = ()
 
 
@@ -44,6 +46,7 @@ def make_loop(nodes: Sequence[FlowNode], back_edges: Iterable[Edge] = ()) -> Loo
         writes=tuple(dict.fromkeys(q for n in writers if (q := n.config.options.queue_name))),
         stateful=any(n.node.stateful for n in others),
         replicas=producer.config.options.replicas,
+        runs_on=tuple(sorted({label for n in nodes for label in n.config.options.runs_on})),
         back_edges=tuple(back_edges),
     )
 

@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from nodes.contract import DEFAULT_PORT, NodeConfig, NodeOptions, PoolType, RetryPolicy
 
+LABEL = r"^[A-Za-z0-9_.-]{1,50}$"
+"""What a runner or worker may be labelled with, and a node may ask for."""
 QUEUE_NAME = r"^[A-Za-z0-9_.-]{1,100}$"
 DEFAULT_OPTIONS = NodeOptions()
 
@@ -67,6 +69,14 @@ Line = Annotated[Text, Field(max_length=100)]
 Name = Annotated[Line, Field(min_length=1)]
 Id = Annotated[Name, AfterValidator(_part_of_keys)]
 Pool = Annotated[Literal["async", "thread", "process"], BeforeValidator(_lower)]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Label = Annotated[str, Field(pattern=LABEL)]
+Labels = Annotated[list[Label], Field(max_length=10), BeforeValidator(_listed)]
 Overflow = Literal["block", "drop_oldest", "dead_letter"]
 ErrorName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 ErrorNames = Annotated[list[ErrorName], Field(max_length=50)]
@@ -108,6 +118,7 @@ class OptionsShape(Shape):
     max_bytes: int = Field(default=DEFAULT_OPTIONS.max_bytes, ge=1024, le=64 * 1024**3)
     overflow: Overflow = "block"
     advanced_templates: bool = False
+    runs_on: Labels = Field(default_factory=list)
 
     def options(self) -> NodeOptions:
         return NodeOptions(
@@ -122,6 +133,7 @@ class OptionsShape(Shape):
             max_bytes=self.max_bytes,
             overflow=self.overflow,
             advanced_templates=self.advanced_templates,
+            runs_on=tuple(sorted(set(self.runs_on))),
         )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from orchestrator.models.labels import labels_field
+
 
 class Graph(models.Model):
     """A graph that is run once from start to end. What it is does not change."""
@@ -62,6 +64,7 @@ class Run(models.Model):
     beat_at = models.DateTimeField(null=True, blank=True)
     crashes = models.PositiveIntegerField(default=0)
     cancel_requested = models.BooleanField(default=False)
+    runs_on = labels_field()
     logged = models.PositiveIntegerField(default=0)
     checkpointed = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -141,6 +144,7 @@ class WorkerSlot(models.Model):
     """The right to take tasks from the queue; `manage.py worker` leases one. `token` only rises.
 
     worker: who has it; empty when nobody has anything in hand in it. It is lost at `expires_at`.
+    labels: what it is good for; it takes tasks that ask for no others.
     active: tasks in hand. seconds: what `processed` and `failed` executions took together.
     """
 
@@ -149,6 +153,7 @@ class WorkerSlot(models.Model):
     worker = models.CharField(max_length=200, blank=True)
     host = models.CharField(max_length=100, blank=True)
     pid = models.PositiveIntegerField(default=0)
+    labels = labels_field()
     concurrency = models.PositiveIntegerField(default=1)
     started_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)

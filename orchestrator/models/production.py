@@ -4,15 +4,23 @@ from django.conf import settings
 from django.db import models
 
 from orchestrator.events import LoopState
+from orchestrator.models.labels import labels_field
 from orchestrator.models.workflows import Workflow
 
 
 class Runner(models.Model):
-    """A supervisor process. It is alive while `expires_at` is in the database's future."""
+    """A supervisor process. It is alive while `expires_at` is in the database's future.
+
+    `load` is that of its machine: processes that want a processor, for each that there is. One that
+    is `draining` takes no slots, gives back those it has, and ends.
+    """
 
     id = models.CharField(primary_key=True, max_length=200)
     host = models.CharField(max_length=100)
     pid = models.PositiveIntegerField()
+    labels = labels_field()
+    load = models.FloatField(default=0.0, db_default=0.0)
+    draining = models.BooleanField(default=False, db_default=False)
     started_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
 
@@ -52,6 +60,7 @@ class LoopSlot(models.Model):
     )
     reason = models.CharField(max_length=500, blank=True)
     isolated = models.BooleanField(default=False)
+    runs_on = labels_field()
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from orchestrator.models import LoopSlot, Runner, Workflow
 from orchestrator.runtime.desires import ENDS, greater
+from orchestrator.runtime.shares import Peer
 
 State = LoopSlot.State
 Desired = Workflow.Desired
@@ -30,6 +31,7 @@ class Slot:
     desired: the greater end of what is desired of the workflow and of the loop. A loop that has to
         go on while it is drained is RUNNING; DRAINING is one that may end now.
     drains: whether it is draining. free: no living runner owns it. token: of its last owner.
+    owner: the living runner that has it, or empty. runs_on: labels that its runner needs.
     """
 
     pk: int
@@ -46,6 +48,8 @@ class Slot:
     drains: bool
     mine: bool
     free: bool
+    owner: str = ""
+    runs_on: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -76,11 +80,29 @@ def _after(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + Value(timedelta(seconds=seconds)), DateTimeField())
 
 
-def heartbeat(runner_id: str, host: str, pid: int, ttl: float) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerEntry:
+    """What a runner says of itself once. `labels` are sorted."""
+
+    id: str
+    host: str
+    pid: int
+    labels: tuple[str, ...] = ()
+
+
+def heartbeat(runner: RunnerEntry, load: float, ttl: float) -> None:
     """Say that the runner lives for another `ttl` seconds; enter it if it is not known."""
-    if not Runner.objects.filter(pk=runner_id).update(expires_at=_after(ttl)):
+    known = Runner.objects.filter(pk=runner.id)
+    if not known.update(expires_at=_after(ttl), load=load):
         bury()
-        Runner.objects.create(pk=runner_id, host=host, pid=pid, expires_at=_after(ttl))
+        Runner.objects.create(
+            pk=runner.id,
+            host=runner.host,
+            pid=runner.pid,
+            labels=list(runner.labels),
+            load=load,
+            expires_at=_after(ttl),
+        )
 
 
 def leave(runner_id: str) -> None:
@@ -98,13 +120,28 @@ def living() -> set[str]:
     return set(Runner.objects.filter(expires_at__gt=Now()).values_list("pk", flat=True))
 
 
+def peers() -> list[Peer]:
+    """Return the runners that are alive, by id."""
+    rows = Runner.objects.filter(expires_at__gt=Now()).order_by("pk")
+    found = rows.values_list("pk", "labels", "load", "draining")
+    return [
+        Peer(id=pk, labels=frozenset(labels), load=load, draining=draining)
+        for pk, labels, load, draining in found
+    ]
+
+
+def drain(runner_id: str) -> bool:
+    """Ask a runner to give back what it has and to end; False when there is no such runner."""
+    return bool(Runner.objects.filter(pk=runner_id).update(draining=True))
+
+
 def slots(runner_id: str) -> list[Slot]:
     """Return every slot that is not desired to end, every one that the runner owns, and every one
     that has ended without its state saying so."""
     alive = living()
     rows = LoopSlot.objects.filter(workflow__active_version__isnull=False).values(
         "pk", "workflow_id", "loop", "slot", "activation", "version", "desired", "state",
-        "isolated", "token", "owner_id",
+        "isolated", "token", "owner_id", "runs_on",
         active=F("workflow__active_version__number"), of_all=F("workflow__desired"),
         current=F("workflow__activation"),
     )  # fmt: skip
@@ -132,6 +169,8 @@ def _slot(row: dict[str, Any], runner_id: str, alive: Collection[str]) -> Slot:
         drains=desired == Desired.DRAINING,
         mine=owner == runner_id,
         free=owner not in alive,
+        owner=owner if owner in alive else "",
+        runs_on=tuple(row["runs_on"]),
     )
 
 

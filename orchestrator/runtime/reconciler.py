@@ -1,12 +1,12 @@
 """Compares what the database wants with what a runner runs, and acts on the difference.
 
-Runners share the slots: each takes no more than its part, and gives slots back, a few at a time,
-when it holds more because another runner has come.
+Runners share the slots, see `shares`: each takes what falls to it, and gives slots back, a few at a
+time, when it holds more than others because another runner has come.
 """
 
-import math
 import time
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from asgiref.sync import sync_to_async
 
@@ -19,6 +19,7 @@ from orchestrator.runtime.held import MOVE, desired
 from orchestrator.runtime.leases import Slot
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.publisher import Publisher
+from orchestrator.runtime.shares import Offers, Peer, surplus
 from storage.base import Lease, QueueStore
 
 MOVES = 2
@@ -47,8 +48,17 @@ class Reconciler:
         self._plans = plans
         self._drains = Drains(queues, plans)
         self._settled = settled
-        self._alive: Collection[str] = ()
-        self._alive_since = 0.0
+        self._peers: Sequence[Peer] = ()
+        self._company: object = None
+        self._company_since = 0.0
+        self._offers = Offers()
+        self._kept: set[str] = set()
+        """Slots that others did not take: they stay, as long as no runner comes or goes."""
+
+    @property
+    def told_to_leave(self) -> bool:
+        """Whether somebody wants this runner to give back what it has, and to end."""
+        return any(peer.id == self._id and peer.draining for peer in self._peers)
 
     async def tick(self) -> None:
         """Do what is to be done now."""
@@ -71,28 +81,42 @@ class Reconciler:
 
     async def _take_share(self, wanted: Collection[Slot]) -> None:
         await self._look_around()
-        share = math.ceil(len(wanted) / max(1, len(self._alive)))
-        room = share - sum(held.stays for held in self._fleet.held.values())
+        if self.told_to_leave:
+            return
+        held = self._fleet.held
+        counts = Counter(slot.owner for slot in wanted if not slot.free)
+        counts[self._id] = sum(each.stays for each in held.values())
+        free = [slot for slot in wanted if slot.free]
+        fallen = set(self._offers.mine(self._id, free, self._peers, counts))
         for slot in wanted:
-            if slot.key not in self._fleet.held and self._may_take(slot, room):
-                room -= await self._fleet.take(slot)
-        if room < 0 and time.monotonic() - self._alive_since > self._settled:
-            self._give_back(-room)
-
-    def _may_take(self, slot: Slot, room: int) -> bool:
-        return (slot.mine or (slot.free and room > 0)) and self._fleet.troubles.may_try(slot.key)
+            if slot.key in held or not (slot.mine or slot.key in fallen):
+                continue
+            if self._fleet.troubles.may_try(slot.key) and await self._fleet.take(slot):
+                counts[self._id] += 1
+                if self._offers.was_passed_on(slot.key):
+                    self._kept.add(slot.key)
+        if time.monotonic() - self._company_since > self._settled:
+            self._give_back(counts)
 
     async def _look_around(self) -> None:
-        alive = await sync_to_async(leases.living)()
-        if alive != self._alive:
-            self._alive, self._alive_since = alive, time.monotonic()
+        self._peers = await sync_to_async(leases.peers)()
+        company = {(peer.id, peer.labels, peer.draining) for peer in self._peers}
+        if company != self._company:
+            self._company, self._company_since = company, time.monotonic()
+            self._kept.clear()
 
-    def _give_back(self, surplus: int) -> None:
+    def _give_back(self, counts: Counter[str]) -> None:
         """Let some loops end at a boundary, so that a runner with room for them takes them."""
-        moving = sum(held.asked == MOVE for held in self._fleet.held.values())
-        going = [h for h in self._fleet.held.values() if h.asked == Workflow.Desired.RUNNING]
-        for held in going[: max(0, min(surplus, MOVES) - moving)]:
-            self._fleet.ask(held, MOVE)
+        held = self._fleet.held
+        moving = sum(each.asked == MOVE for each in held.values())
+        may_go = [
+            each.slot
+            for key, each in held.items()
+            if each.asked == Workflow.Desired.RUNNING and key not in self._kept
+        ]
+        going = surplus(may_go, self._id, self._peers, counts)
+        for key in going[: max(0, MOVES - moving)]:
+            self._fleet.ask(held[key], MOVE)
 
     async def _settle(self, slot: Slot) -> None:
         """Let go of what is not wanted any more, and clear up after a runner that has died."""

@@ -80,6 +80,7 @@ async def fork(
         max_steps=run.max_steps,
         timeout=run.timeout,
         checkpoint_every=run.checkpoint_every,
+        runs_on=run.runs_on,
         parent={"run": run.id, "checkpoint": checkpoint},
     )
     return (await runs.create(made, checkpoint=body))[0]

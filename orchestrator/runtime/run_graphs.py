@@ -20,6 +20,7 @@ from orchestrator.flow.problems import json_path, problem_of, raise_if_any
 from orchestrator.flow.processors import NodeValidator
 from orchestrator.flow.schema import digest
 from orchestrator.runtime.engine import flow_engine
+from storage.tasks import MAX_LABELS
 
 MAX_NODES, MAX_EDGES = 1000, 5000
 
@@ -59,10 +60,16 @@ def load_graph(raw: Any, engine: FlowEngine | None = None) -> LoadedGraph:
 
 
 def loop_only(graph: FlowGraph) -> list[Problem]:
-    """Find settings that would silently do nothing, because only a loop can keep their promise."""
+    """Find settings of which only a loop, or no worker, can keep the promise."""
     problems = []
+    labels: set[str] = set()
     for node in graph.nodes.values():
         path = f"nodes[{node.index}]"
+        before = len(labels)
+        labels.update(node.config.options.runs_on)
+        if before <= MAX_LABELS < len(labels):
+            message = f"a run has one worker, and a worker at most {MAX_LABELS} labels"
+            problems.append(Problem(f"{path}.data.config.runs_on", message))
         if node.node.stateful and node.node.kind is not NodeKind.PRODUCER:
             message = "remembers things from item to item; a run has one item"
             problems.append(Problem(f"{path}.type", message))

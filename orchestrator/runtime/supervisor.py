@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from asgiref.sync import sync_to_async
 
@@ -27,6 +27,7 @@ from orchestrator.runtime.held import GRACE, MOVE
 from orchestrator.runtime.hosts import end_all
 from orchestrator.runtime.measures import PERIOD as MEASURES_PERIOD
 from orchestrator.runtime.measures import Measures
+from orchestrator.runtime.leases import RunnerEntry
 from orchestrator.runtime.outbox import Outboxes
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.publisher import Publisher
@@ -42,7 +43,11 @@ _AGAIN = 1.0
 
 
 class Supervisor:
-    def __init__(self) -> None:
+    """Args:
+    labels: what this runner is good for; it takes loops that ask for no others.
+    """
+
+    def __init__(self, labels: Iterable[str] = ()) -> None:
         self._settings = orchestrator_settings()
         ttl = self._settings.LEASE_TTL
         host, pid = socket.gethostname(), os.getpid()
@@ -52,7 +57,8 @@ class Supervisor:
         """Whether the store was found to be fit; nothing is run before."""
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
-        self._heartbeat = Heartbeat(self.id, host, pid, ttl)
+        entry = RunnerEntry(id=self.id, host=host, pid=pid, labels=tuple(sorted(set(labels))))
+        self._heartbeat = Heartbeat(entry, ttl)
         self._publisher = Publisher(self._store.feed)
         self._outboxes = Outboxes(self._store.queue)
         self._queue_watch = QueueWatch(self._store.queue, self._store.feed)
@@ -154,6 +160,8 @@ class Supervisor:
         if not self._heartbeat.until:
             await self._renew()
         await self._reconciler.tick()
+        if self._reconciler.told_to_leave:
+            self.stop()
 
     def _running(self) -> set[str]:
         return {held.slot.workflow for held in self._fleet.held.values()}
@@ -194,6 +202,7 @@ class Supervisor:
 
     async def _drain(self) -> None:
         fleet = self._fleet
+        await guarded(self._heartbeat.drain)  # before: others take what it gives back
         for held in fleet.held.values():
             if held.comes_back:
                 fleet.ask(held, MOVE)

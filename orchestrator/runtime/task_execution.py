@@ -129,6 +129,8 @@ class Execution:
         if task is None:
             error = InvalidPayload("the entry is not a task")
             await self._slot.fail(taken, failure(error, reason=INVALID))
+        elif not self._slot.fits(task):
+            await self._slot.give_back(taken)
         elif taken.given_up:
             message = f"{task.lost} workers died while they had it in hand"
             lost = failure(NodeFailed(message, error_type="WorkerLost"), reason=WORKER_LOST)

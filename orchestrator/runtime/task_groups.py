@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -35,6 +36,7 @@ class DistributedExecutor:
             to execute them itself.
         batch_size: members in a batch, instead of as many batches as there are workers. A batch is
             what one worker has in hand, and what is executed again when it dies.
+        runs_on: labels that the workers need.
     """
 
     portable = True
@@ -46,12 +48,14 @@ class DistributedExecutor:
         *,
         workers: int | Callable[[], Awaitable[int]] = 1,
         batch_size: int | None = None,
+        runs_on: Sequence[str] = (),
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._queue = queue
         self._coordinator = coordinator
         self._workers = workers
         self._batch_size = batch_size
+        self._runs_on = tuple(runs_on)
         self._while_waiting = while_waiting
 
     async def run(
@@ -81,6 +85,7 @@ class DistributedExecutor:
             async with asyncio.TaskGroup() as putting:
                 for number, batch in enumerate(batches):
                     task = _task(batch, Reply(group=group, batch=number), timeout, member_timeout)
+                    task = replace(task, runs_on=self._runs_on)
                     putting.create_task(self._queue.put(task, once=False))
             with self._while_waiting():
                 arrived = await self._wait(group, timeout)

@@ -41,7 +41,13 @@ class RunHandler(TaskHandler):
 
 def task_of(run: RunRecord) -> Task:
     """Return the task that lets a worker go on with a run."""
-    return Task(type="run", arguments={"run_id": run.id}, id=op_id(run), retry=_WHEN_AWAY)
+    return Task(
+        type="run",
+        arguments={"run_id": run.id},
+        id=op_id(run),
+        retry=_WHEN_AWAY,
+        runs_on=tuple(run.runs_on),
+    )
 
 
 async def put_runs(runs: RunStore, queue: TaskQueue) -> None:

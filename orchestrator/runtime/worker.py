@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from asgiref.sync import sync_to_async
@@ -24,10 +24,10 @@ from orchestrator.runtime.store_check import check_store
 from orchestrator.runtime.task_execution import Execution, Metrics
 from orchestrator.runtime.task_groups import DistributedExecutor
 from orchestrator.runtime.worker_heartbeat import WorkerHeartbeat
-from orchestrator.runtime.worker_leases import WorkerLease
+from orchestrator.runtime.worker_leases import WorkerEntry, WorkerLease
 from storage.datastore import open_store
 from storage.task_slot import Taken, TaskSlot, close_slot
-from storage.tasks import TaskQueue
+from storage.tasks import TaskQueue, queues_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ _READ_WAIT = 2.0
 _AGAIN = 1.0
 _TICK = 0.5
 _SPARE_THREADS = 32
+_runs_on: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("runs_on", default=())
+"""The labels that it needs."""
 _in_hand: contextvars.ContextVar[str] = contextvars.ContextVar("in_hand")
 """The entry of the task that runs here, and in all that it has started."""
 
@@ -46,6 +48,7 @@ class Worker:
     """Args:
     name: of this worker; one living worker may have it.
     concurrency: how many tasks it has in hand at once.
+    labels: what it is good for; it takes tasks that ask for no others.
     cluster: executes them.
     look_for_work: called now and then: puts tasks that should be in the queue and are not.
     """
@@ -54,6 +57,7 @@ class Worker:
         self,
         name: str,
         concurrency: int,
+        labels: Iterable[str],
         cluster: Cluster,
         look_for_work: Callable[[], Awaitable[None]],
     ) -> None:
@@ -65,6 +69,8 @@ class Worker:
         self._ttl = settings.LEASE_TTL
         self._block_limit = settings.BLOCK_LIMIT
         self._concurrency = concurrency
+        self._labels = tuple(sorted(set(labels)))
+        queues_of(self._labels)  # refuses too many
         self._cluster = cluster
         self._look_for_work = look_for_work
         self.store = open_store(settings.REDIS_URL)
@@ -124,7 +130,14 @@ class Worker:
         """Lease a slot; None, after a pause, when there was none to have."""
         try:
             lease = await sync_to_async(worker_leases.acquire)(
-                self.name, socket.gethostname(), os.getpid(), self._concurrency, self._ttl
+                WorkerEntry(
+                    name=self.name,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    concurrency=self._concurrency,
+                    labels=self._labels,
+                ),
+                self._ttl,
             )
         except DatabaseError as error:
             logger.warning("the database is away: %s", error)
@@ -133,6 +146,7 @@ class Worker:
         else:
             if lease is None:
                 logger.warning("a worker %s is still alive: waiting for its end", self.name)
+                await guarded(self._bury_all)  # it may have had other labels, and nobody beside it
         if lease is None:
             await self._pause(_AGAIN)
         return lease
@@ -140,7 +154,7 @@ class Worker:
     async def _work(self, lease: WorkerLease) -> None:
         """Work in a slot until it is lost, or until the end."""
         logger.info("worker %s has the slot %d", self.name, lease.slot)
-        slot = TaskSlot(self.queue, lease.slot, lease.token)
+        slot = TaskSlot(self.queue, lease.slot, lease.token, self._labels)
         loop = asyncio.get_running_loop()
         heartbeat = WorkerHeartbeat(
             lease,
@@ -247,16 +261,20 @@ class Worker:
         self._alone = taken.alone
         context = contextvars.copy_context()
         context.run(_in_hand.set, taken.entry.id)
+        context.run(_runs_on.set, () if taken.task is None else tuple(taken.task.runs_on))
         task = asyncio.create_task(execution.run(taken), context=context)
         self._active.add(task)
         task.add_done_callback(self._ended)
 
     def _executor(self) -> DistributedExecutor:
-        """Return what runs the groups of tasks in hand, which may come back to this very worker."""
+        """Return what runs the groups of tasks in hand, which may come back to this very worker.
+        Members need the labels that their task needs."""
+        runs_on = _runs_on.get()
         return DistributedExecutor(
             self.queue,
             self.store.coordinator,
-            workers=sync_to_async(worker_leases.living),
+            workers=lambda: sync_to_async(worker_leases.living)(runs_on),
+            runs_on=runs_on,
             while_waiting=self._make_room,
         )
 
@@ -309,9 +327,12 @@ class Worker:
             await guarded(self._look_for_work)
 
     async def _take_over(self, slot: TaskSlot) -> None:
+        await self._bury_all()
+        await slot.adopt()
+
+    async def _bury_all(self) -> None:
         for gone in await sync_to_async(worker_leases.expired)():
             await self._bury(gone)
-        await slot.adopt()
 
     async def _bury(self, gone: WorkerLease) -> None:
         retired = await sync_to_async(worker_leases.retire)(gone)

@@ -3,6 +3,7 @@
 As with the slots of loops, every deadline is the database's own time, and a token only rises.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -24,26 +25,42 @@ def _after(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + Value(timedelta(seconds=seconds)), DateTimeField())
 
 
-def acquire(worker: str, host: str, pid: int, concurrency: int, ttl: float) -> WorkerLease | None:
-    """Take a slot that no living worker has, or a new one, with a new token.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEntry:
+    """What a worker says of itself. `labels` are sorted."""
+
+    name: str
+    host: str
+    pid: int
+    concurrency: int
+    labels: tuple[str, ...] = ()
+
+
+def acquire(worker: WorkerEntry, ttl: float) -> WorkerLease | None:
+    """Take a slot that no living worker has, or a new one, with a new token. A slot is for workers
+    of the same labels: what one has left in it others of them can take over.
 
     Returns None while a living worker has this name, or when somebody else was faster.
     """
     try:
         with transaction.atomic():
             rows = WorkerSlot.objects.select_for_update()
-            if rows.filter(worker=worker, expires_at__gt=Now()).exists():
+            if rows.filter(worker=worker.name, expires_at__gt=Now()).exists():
                 return None
+            labels = list(worker.labels)
+            rows = rows.filter(labels=labels)
             row = (
-                rows.filter(worker=worker).first()
+                rows.filter(worker=worker.name).first()
                 or rows.filter(worker="").first()
                 or rows.filter(expires_at__lte=Now()).first()
             )
             if row is None:
                 highest = WorkerSlot.objects.aggregate(highest=Max("slot"))["highest"]
-                row = WorkerSlot.objects.create(slot=0 if highest is None else highest + 1)
+                number = 0 if highest is None else highest + 1
+                row = WorkerSlot.objects.create(slot=number, labels=labels)
             WorkerSlot.objects.filter(pk=row.pk).update(
-                token=F("token") + 1, worker=worker, host=host, pid=pid, concurrency=concurrency,
+                token=F("token") + 1, worker=worker.name, host=worker.host,
+                pid=worker.pid, concurrency=worker.concurrency,
                 started_at=Now(), expires_at=_after(ttl),
                 active=0, processed=0, failed=0, retried=0, seconds=0.0,
             )  # fmt: skip
@@ -76,9 +93,11 @@ def retire(lease: WorkerLease) -> WorkerLease | None:
     return WorkerLease(slot=lease.slot, token=lease.token + 1) if changed else None
 
 
-def living() -> int:
-    """Return how many workers are alive."""
-    return WorkerSlot.objects.exclude(worker="").filter(expires_at__gt=Now()).count()
+def living(runs_on: Iterable[str] = ()) -> int:
+    """Return how many workers are alive that have these labels."""
+    rows = WorkerSlot.objects.exclude(worker="").filter(expires_at__gt=Now())
+    wanted = frozenset(runs_on)
+    return sum(wanted.issubset(labels) for labels in rows.values_list("labels", flat=True))
 
 
 def _rows(lease: WorkerLease) -> QuerySet[WorkerSlot]:

@@ -37,6 +37,7 @@ ACTIONS: Mapping[str, Role] = MappingProxyType(
         "production.pause": Role.OPERATOR,
         "production.resume": Role.OPERATOR,
         "production.drain": Role.OPERATOR,
+        "runner.drain": Role.OPERATOR,
         "node.list": Role.VIEWER,
         "queue.read": Role.VIEWER,
         "queue.purge": Role.OPERATOR,

@@ -15,7 +15,7 @@ from orchestrator.runtime import run_as
 from orchestrator.runtime.desires import ENDS, exceeds
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.actors import Actor, authorize
-from orchestrator.services import audit, credential_use, slots, upgrades, webhooks
+from orchestrator.services import audit, credential_use, runners, slots, upgrades, webhooks
 from orchestrator.services import status as statuses
 from orchestrator.services.upgrades import Upgrade
 from orchestrator.services.workflows import find, find_version
@@ -35,13 +35,14 @@ class Change:
 
 
 def status(actor: Actor, workflow_id: str) -> dict[str, Any]:
-    """Return the status of a workflow with its loops and nodes.
+    """Return the status of a workflow with its loops and nodes, and the runners that are alive.
 
     Raises:
         NotFound: there is no such workflow.
     """
     authorize(actor, "production.status", workflow_id)
-    return statuses.of_workflow(find(workflow_id))
+    found = statuses.of_workflow(find(workflow_id))
+    return {**found, "runners": runners.alive(actor)}
 
 
 def start(

@@ -21,6 +21,7 @@ from nodes.contract import Json
 from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import Conflict, PayloadTooLarge, Problem, StoreUnavailable
 from orchestrator.execution.runs import STATE_BYTES
+from orchestrator.flow.graph_json import labels_of
 from orchestrator.models import Run, RunStep
 from orchestrator.runtime import run_control, worker_leases
 from orchestrator.runtime.run_feed import PREFIX, publish_status, shown
@@ -77,6 +78,7 @@ def create(actor: Actor, wish: RunWish) -> tuple[RunRecord, bool]:
         checkpoint_every=wish.checkpoint_every,
         idempotency_key=wish.idempotency_key,
         request_digest=_digest(wish),
+        runs_on=labels_of(graph.definition),
     )
     made: tuple[RunRecord, bool] = run_async(partial(DjangoRunStore().create, record))
     if made[1]:
@@ -92,7 +94,8 @@ async def execute(run: RunRecord, *, created: bool, wait: bool) -> None:
     Raises:
         StoreUnavailable: Redis is away; a run that was made now is removed again.
     """
-    wait = wait and await database_sync_to_async(worker_leases.living, thread_sensitive=False)()
+    living = database_sync_to_async(worker_leases.living, thread_sensitive=False)
+    wait = wait and bool(await living(run.runs_on))
     if not created:
         await _ended(run.id, WAIT_SECONDS if wait else 0.0)
         return

@@ -3,7 +3,7 @@
 Rows are never removed, so that a token never falls back: one that is gone has activation 0.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -14,10 +14,10 @@ from orchestrator.services import status as statuses
 
 Desired = Workflow.Desired
 State = LoopSlot.State
-_FIELDS = ["activation", "version", "desired", "state", "reason", "isolated"]
+_FIELDS = ["activation", "version", "desired", "state", "reason", "isolated", "runs_on"]
 
 
-def prepare(workflow: Workflow, loops: Iterable[Loop], changed: frozenset[str]) -> bool:
+def prepare(workflow: Workflow, loops: Collection[Loop], changed: frozenset[str]) -> bool:
     """Make the slots fit the loops of the active version, each desired to run; tell whether there
     is anything to do for runners.
 
@@ -28,6 +28,7 @@ def prepare(workflow: Workflow, loops: Iterable[Loop], changed: frozenset[str]) 
     number = workflow.active_version.number
     wanted = {(loop.id, slot) for loop in loops for slot in range(loop.replicas)}
     present = {(s.loop, s.slot): s for s in workflow.slots.select_for_update()}
+    labels = {loop.id: list(loop.runs_on) for loop in loops}
     held = set(statuses.held(workflow).values_list("pk", flat=True))
     news = False
     for place, slot in present.items():
@@ -36,12 +37,18 @@ def prepare(workflow: Workflow, loops: Iterable[Loop], changed: frozenset[str]) 
             news |= _retire(slot, idle=idle)
         else:
             version = number if slot.loop in changed or not slot.version else slot.version
+            slot.runs_on = labels[slot.loop]
             news |= _want(slot, workflow.activation, version, idle=idle)
     LoopSlot.objects.bulk_update(present.values(), _FIELDS, batch_size=100)
     missing = sorted(wanted - present.keys())
     LoopSlot.objects.bulk_create(
         LoopSlot(
-            workflow=workflow, loop=loop, slot=n, activation=workflow.activation, version=number
+            workflow=workflow,
+            loop=loop,
+            slot=n,
+            activation=workflow.activation,
+            version=number,
+            runs_on=labels[loop],
         )
         for loop, n in missing
     )

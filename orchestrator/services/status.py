@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,7 +11,8 @@ from django.db.models.functions import Now
 from orchestrator.exceptions import OrchestratorError, StoreUnavailable
 from orchestrator.models import LoopSlot, Workflow
 from orchestrator.runtime.desires import ENDS
-from orchestrator.runtime.leases import living
+from orchestrator.runtime.leases import living, peers
+from orchestrator.runtime.shares import Peer
 from orchestrator.services.stores import with_store
 from storage.codec import decode
 from storage.datastore import DataStore
@@ -58,7 +58,7 @@ def of_workflows(workflows: Iterable[Workflow]) -> list[dict[str, Any]]:
     """Return the status of each workflow, in order."""
     rows = list(workflows)
     live = _live([w.pk for w in rows])
-    alive = living()
+    alive = {peer.id: peer for peer in peers()}
     slots: dict[str, list[LoopSlot]] = {w.pk: [] for w in rows}
     current = {w.pk: w.activation for w in rows}
     found = LoopSlot.objects.filter(workflow__in=rows).exclude(activation=0)
@@ -79,12 +79,13 @@ def _live(workflow_ids: Sequence[str]) -> dict[str, Live]:
 
 
 def _status(
-    workflow: Workflow, slots: Sequence[LoopSlot], live: Live, alive: AbstractSet[str]
+    workflow: Workflow, slots: Sequence[LoopSlot], live: Live, alive: Mapping[str, Peer]
 ) -> dict[str, Any]:
     loops = [
         _loop(slot, live.get(f"{slot.loop}/{slot.slot}"), owned=slot.owner_id in alive)
         for slot in slots
     ]
+    _say_who_is_missing(workflow, loops, alive.values())
     state, reason = _summary(workflow.desired, loops, waiting=not alive)
     return {
         "workflow_id": workflow.pk,
@@ -116,9 +117,22 @@ def _loop(slot: LoopSlot, body: bytes | None, *, owned: bool) -> dict[str, Any]:
         "reason": reason,
         "runner": slot.owner_id if owned else None,
         "isolated": slot.isolated,
+        "runs_on": slot.runs_on,
         **{name: live.get(name, 0) for name in _COUNTERS},
         "nodes": live.get("nodes", {}),
     }
+
+
+def _say_who_is_missing(
+    workflow: Workflow, loops: Iterable[dict[str, Any]], alive: Iterable[Peer]
+) -> None:
+    """Give loops that are wanted, and that no living runner has the labels for, their reason."""
+    if workflow.desired in ENDS:
+        return
+    for loop in loops:
+        waits = loop["state"] == State.PENDING and loop["desired"] not in ENDS
+        if waits and loop["runs_on"] and not any(peer.fits(loop["runs_on"]) for peer in alive):
+            loop["reason"] = f"{WAITING}: {', '.join(loop['runs_on'])}"
 
 
 def _decoded(body: bytes | None) -> dict[str, Any]:
@@ -164,7 +178,9 @@ def _progress(loops: Sequence[dict[str, Any]], *, waiting: bool) -> tuple[str, s
     for state in (State.DEGRADED, State.BLOCKED):
         if state in states:
             return str(state), _reason(loops, state)
-    return ("starting" if states & _NOT_YET else "running"), ""
+    if states & _NOT_YET:
+        return "starting", _reason(loops, State.PENDING)
+    return "running", ""
 
 
 def _reason(loops: Sequence[dict[str, Any]], state: str) -> str:

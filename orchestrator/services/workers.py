@@ -1,6 +1,7 @@
 """Workers: which are alive, and a new one with all that it may execute."""
 
 import os
+from collections.abc import Iterable
 
 from orchestrator.conf import orchestrator_settings
 from orchestrator.runtime import worker_leases
@@ -17,15 +18,16 @@ def alive() -> int:
     return worker_leases.living()
 
 
-def make_worker(name: str, concurrency: int) -> Worker:
+def make_worker(name: str, concurrency: int, labels: Iterable[str] = ()) -> Worker:
     """Return a worker that executes whatever `handlers` has, and runs.
 
     Raises:
+        InvalidRequest: it has too many labels.
         OrchestratorError: the store is in memory, where no other process finds it.
     """
     runs = DjangoRunStore()
     cluster = make_cluster(orchestrator_settings().CLUSTER, handlers, os.environ)
-    worker = Worker(name, concurrency, cluster, lambda: put_runs(runs, worker.queue))
+    worker = Worker(name, concurrency, labels, cluster, lambda: put_runs(runs, worker.queue))
     register_runs(name, worker.store)
     return worker
 

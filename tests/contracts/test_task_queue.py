@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from orchestrator.exceptions import InvalidPayload, LeaseLost, NotFound
+from orchestrator.exceptions import InvalidPayload, InvalidRequest, LeaseLost, NotFound
 from storage.base import SlotState
 from storage.task_slot import TaskSlot, close_slot
 from storage.tasks import (
@@ -45,8 +45,8 @@ def a_task(number=1, **options):
     return Task(type="task", arguments={"name": "f", "arguments": {"n": number}}, **options)
 
 
-async def a_slot(queue, slot=0, token=1):
-    taken = TaskSlot(queue, slot, token)
+async def a_slot(queue, slot=0, token=1, labels=()):
+    taken = TaskSlot(queue, slot, token, labels)
     await taken.begin()
     return taken
 
@@ -341,6 +341,51 @@ async def test_the_oldest_failures_make_room(queue, monkeypatch):
     numbers = [failed.task.arguments["arguments"]["n"] for failed in await queue.failed()]
     assert numbers[-1] == 4
     assert len(numbers) <= 3
+
+
+async def test_a_task_waits_for_a_worker_that_has_its_labels(queue):
+    await queue.put(a_task(1, runs_on=("gpu", "eu")))
+    await queue.put(a_task(2, runs_on=("gpu",)))
+    await queue.put(a_task(3))
+    plain, able = await a_slot(queue), await a_slot(queue, 1, 1, ["moon", "gpu", "eu"])
+    assert [taken.task.arguments["arguments"]["n"] for taken in await plain.take(9, 0)] == [3]
+    taken = await able.take(9, 0)
+    assert [each.task.arguments["arguments"]["n"] for each in taken] == [1, 2]
+    assert taken[0].task.runs_on == ("gpu", "eu")
+    assert [await queue.waiting(labels) for labels in ((), ("gpu",), ("gpu", "eu"))] == [1, 2, 3]
+
+
+async def test_what_was_put_off_or_given_back_still_needs_its_labels(queue):
+    await queue.put(a_task(1, runs_on=("gpu",)))
+    able = await a_slot(queue, 0, 1, ["gpu"])
+    await able.retry(await take_one(able), 0.0)
+    plain = await a_slot(queue, 1)
+    due = await take_one(plain)  # what is due comes to any worker
+    assert not plain.fits(due.task)
+    await plain.give_back(due)
+    assert await plain.take(1, 0) == []
+    again = await take_one(able)
+    assert able.fits(again.task)
+    assert (again.task.attempts, again.task.lost) == (1, 0)
+    await able.end()  # with it in hand
+    assert await plain.take(1, 0) == []
+    assert (await take_one(await a_slot(queue, 0, 2, ["gpu"]))).task.attempts == 1
+
+
+async def test_what_a_dead_worker_had_is_for_others_of_its_labels(queue, store):
+    await queue.put(a_task(1, runs_on=("gpu",)))
+    await take_one(await a_slot(queue, 0, 1, ["gpu"]))
+    plain, able = await a_slot(queue, 1), await a_slot(queue, 2, 1, ["gpu"])
+    await close_slot(store.queue, 0, 2)
+    await plain.adopt()
+    assert await plain.take(1, 0) == []
+    await able.adopt()
+    assert (await take_one(able)).task.lost == 1
+
+
+async def test_too_many_labels_are_refused(queue):
+    with pytest.raises(InvalidRequest, match="5 labels at most, not 6"):
+        TaskSlot(queue, 0, 1, "abcdef")
 
 
 async def test_what_is_not_a_task_is_told_so(queue, store):

@@ -20,7 +20,8 @@ async def post(shared_store, make_user, make_token):
     """Post with the token of an editor, beside a worker that lives and takes nothing."""
     user = await sync_to_async(make_user)("editor")
     token = await sync_to_async(make_token)(user)
-    await sync_to_async(worker_leases.acquire)("busy", "here", 1, 1, 60.0)
+    busy = worker_leases.WorkerEntry(name="busy", host="here", pid=1, concurrency=1)
+    await sync_to_async(worker_leases.acquire)(busy, 60.0)
 
     async def post(path, body):
         async with asyncio.timeout(10):

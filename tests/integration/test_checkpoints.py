@@ -111,7 +111,8 @@ async def test_a_slot_in_which_nothing_happens_is_noted_again(house):
 @pytest.mark.parametrize("change", [{"token": 2}, {"activation": 2}, {"owner_id": "other"}])
 async def test_nothing_is_written_of_a_slot_that_somebody_else_has(house, change):
     if "owner_id" in change:
-        await sync_to_async(leases.heartbeat)("other", "h", 1, 30.0)
+        other = leases.RunnerEntry(id="other", host="h", pid=1)
+        await sync_to_async(leases.heartbeat)(other, 0.0, 30.0)
     await sync_to_async(LoopSlot.objects.filter(loop="1").update)(**change)
     assert await house.rows("1") == []
     assert len(await house.rows("3")) == 1

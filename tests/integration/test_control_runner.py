@@ -11,8 +11,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections
 from django.utils import timezone
 
+from orchestrator.exceptions import NotFound
 from orchestrator.models import LoopSlot, Runner, Workflow
-from orchestrator.runtime import clock, endings, leases
+from orchestrator.runtime import clock, endings, leases, shares
 from orchestrator.runtime.drains import Drains
 from orchestrator.runtime.fleet import Fleet
 from orchestrator.runtime.heartbeat import Heartbeat
@@ -22,7 +23,7 @@ from orchestrator.runtime.publisher import Publisher
 from orchestrator.runtime.reconciler import MOVES, Reconciler
 from orchestrator.runtime.troubles import MAX_FAILURES, Troubles
 from orchestrator.security.actors import SYSTEM
-from orchestrator.services import production, workflows
+from orchestrator.services import production, runners, workflows
 from storage.base import Commit, Lease, inbox
 from storage.datastore import open_store
 
@@ -30,9 +31,9 @@ pytestmark = pytest.mark.django_db
 ID = "hello-loops"
 
 
-def enter(name, seconds=30.0):
+def enter(name, seconds=30.0, **what):
     expires = timezone.now() + timedelta(seconds=seconds)
-    return Runner.objects.create(id=name, host="host", pid=1, expires_at=expires)
+    return Runner.objects.create(id=name, host="host", pid=1, expires_at=expires, **what)
 
 
 def put_slots(state, owner=None, **where):
@@ -329,6 +330,108 @@ def test_nothing_is_moved_while_runners_come_and_go(many, memory):
     assert first.moves == 0
 
 
+def settle(*reconcilers):
+    """Let runners look around until none has anything to do."""
+    before = None
+    while before != (now := [set(each._fleet.held) for each in reconcilers]):
+        before = now
+        for each in reconcilers:
+            async_to_sync(each.tick)()
+            async_to_sync(each._fleet.end_asked)()
+
+
+@pytest.fixture
+def labelled(hello_loops):
+    """Four readers that ask for `gpu`, and a counter that asks for nothing."""
+    hello_loops["nodes"][2]["data"]["config"] = {"replicas": 4}
+    hello_loops["nodes"][3]["data"]["config"] = {"runs_on": "gpu"}
+    workflows.create(SYSTEM, hello_loops)
+    production.start(SYSTEM, ID)
+
+
+def test_a_slot_goes_to_a_runner_that_has_its_labels(labelled, memory):
+    plain, able = PaperFleet("a"), PaperFleet("b")
+    enter("a")
+    enter("b", labels=["eu", "gpu"])
+    settle(reconciler(plain, memory), reconciler(able, memory))
+    assert set(plain.held) == {f"{ID}/1/0"}
+    assert set(able.held) == {f"{ID}/3/{n}" for n in range(4)}
+
+
+def test_runners_with_the_labels_share_what_asks_for_them(labelled, memory):
+    fleets = [PaperFleet(name) for name in "abc"]
+    everybody = [reconciler(fleet, memory) for fleet in fleets]
+    enter("a", labels=["gpu"])
+    settle(everybody[0])
+    assert len(fleets[0].held) == 5  # there is nobody else
+    enter("b", labels=["gpu"])
+    enter("c")
+    settle(*everybody)
+    assert sorted(len(fleet.held) for fleet in fleets) == [1, 2, 2]
+    assert set(fleets[2].held) == {f"{ID}/1/0"}
+
+
+def test_a_loop_that_no_runner_fits_waits_and_says_for_what(labelled, memory):
+    fleet = PaperFleet("a")
+    enter("a")
+    one = reconciler(fleet, memory)
+    settle(one)
+    told = production.status(SYSTEM, ID)
+    assert set(fleet.held) == {f"{ID}/1/0"}
+    reasons = {loop["loop"]: loop["reason"] for loop in told["loops"]}
+    assert reasons == {"1": "", "3": "waiting_for_runner: gpu"}
+    assert (told["status"], told["reason"]) == ("starting", "waiting_for_runner: gpu")
+    assert [loop["runs_on"] for loop in told["loops"][:2]] == [[], ["gpu"]]
+    able = PaperFleet("b")
+    enter("b", labels=["gpu"])
+    settle(one, reconciler(able, memory))
+    told = production.status(SYSTEM, ID)
+    assert {loop["reason"] for loop in told["loops"]} == {""}
+    shown = [(each["id"], each["labels"], each["slots"]) for each in told["runners"]]
+    assert shown == [("a", [], 1), ("b", ["gpu"], 4)]
+
+
+def test_a_stopped_loop_waits_for_nobody(labelled):
+    production.stop(SYSTEM, ID)
+    assert {loop["reason"] for loop in production.status(SYSTEM, ID)["loops"]} == {""}
+
+
+def test_a_runner_that_is_told_to_leave_takes_nothing(labelled, memory):
+    leaving, staying = PaperFleet("a"), PaperFleet("b")
+    enter("a", labels=["gpu"])
+    enter("b", labels=["gpu"])
+    runners.drain(SYSTEM, "a")
+    one = reconciler(leaving, memory)
+    settle(one, reconciler(staying, memory))
+    assert one.told_to_leave
+    assert (len(leaving.held), len(staying.held)) == (0, 5)
+    with pytest.raises(NotFound, match="no runner 'nobody' is alive; alive: a, b"):
+        runners.drain(SYSTEM, "nobody")
+
+
+def test_a_busy_machine_gets_slots_last(labelled, memory):
+    busy, idle = PaperFleet("a"), PaperFleet("b")
+    enter("a", labels=["gpu"], load=1.5)
+    enter("b", labels=["gpu"], load=0.2)
+    one, two = reconciler(busy, memory, settled=60), reconciler(idle, memory, settled=60)
+    settle(one, two)
+    assert (len(busy.held), len(idle.held)) == (0, 5)
+
+
+def test_what_a_runner_does_not_take_falls_to_the_next(labelled, memory, monkeypatch):
+    """One that hangs has a lease for a while yet."""
+    enter("a", labels=["gpu"])  # it is never heard of
+    enter("b", labels=["gpu"])
+    fleet = PaperFleet("b")
+    one = reconciler(fleet, memory, settled=60)
+    settle(one)
+    assert 0 < len(fleet.held) < 5
+    monkeypatch.setattr(shares, "PATIENCE", 0.0)
+    for _ in range(8):
+        async_to_sync(one.tick)()
+    assert len(fleet.held) == 5
+
+
 def test_what_a_dead_runner_had_in_hand_is_left_to_siblings(many, memory):
     put(memory, "queue_2_3")
     dead = Lease(workflow=ID, loop="3", slot=5, token=1)
@@ -387,7 +490,7 @@ def test_what_a_slot_had_in_hand_that_is_given_up_is_left_to_siblings(many, memo
 async def test_a_renewal_does_not_wait_for_slow_work_with_the_database():
     free = threading.Event()
     slow = asyncio.create_task(sync_to_async(free.wait)(30))
-    heart = Heartbeat("a", "host", 1, 9.0)
+    heart = Heartbeat(leases.RunnerEntry(id="a", host="host", pid=1), 9.0)
     try:
         begun = clock.now()
         async with asyncio.timeout(10):
@@ -405,7 +508,7 @@ async def test_a_renewal_does_not_wait_for_slow_work_with_the_database():
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_late_renewal_tells_what_is_still_owned():
-    heart = Heartbeat("a", "host", 1, 9.0)
+    heart = Heartbeat(leases.RunnerEntry(id="a", host="host", pid=1), 9.0)
     await heart.beat()
     heart.until = clock.now() - 1
     assert await heart.beat() == set()

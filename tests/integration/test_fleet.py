@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def held_slot(hello_loops):
     """Return the slot of the first loop, taken by a runner."""
     workflow = started(hello_loops)
-    leases.heartbeat("r", "host", 1, 30)
+    leases.heartbeat(leases.RunnerEntry(id="r", host="host", pid=1), 0.0, 30)
     slot = next(slot for slot in leases.slots("r") if slot.loop == "1")
     token = leases.acquire(slot, "r")
     return slot, Lease(workflow=workflow.pk, loop="1", slot=0, token=token)

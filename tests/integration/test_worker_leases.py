@@ -5,13 +5,14 @@ import pytest
 from orchestrator.models import WorkerSlot
 from orchestrator.runtime import worker_leases
 from orchestrator.runtime.task_execution import Counts
-from orchestrator.runtime.worker_leases import WorkerLease
+from orchestrator.runtime.worker_leases import WorkerEntry, WorkerLease
 
 pytestmark = pytest.mark.django_db
 
 
-def acquire(name, ttl=60.0):
-    return worker_leases.acquire(name, "host", 1, 4, ttl)
+def acquire(name, ttl=60.0, labels=()):
+    entry = WorkerEntry(name=name, host="host", pid=1, concurrency=4, labels=labels)
+    return worker_leases.acquire(entry, ttl)
 
 
 def test_each_worker_gets_a_slot_of_its_own():
@@ -46,6 +47,16 @@ def test_a_restarted_worker_takes_its_own_slot_again():
     WorkerSlot.objects.update(expires_at=WorkerSlot.objects.get(slot=0).started_at)
     assert acquire("bob") == WorkerLease(slot=second.slot, token=2)
     assert acquire("ada") == WorkerLease(slot=first.slot, token=2)
+
+
+def test_a_slot_is_for_workers_of_the_same_labels():
+    """What a worker leaves in its slot is in queues that only those of its labels read."""
+    acquire("ada", ttl=-1, labels=("eu", "gpu"))
+    assert acquire("bob") == WorkerLease(slot=1, token=1)
+    assert acquire("eve", labels=("eu", "gpu")) == WorkerLease(slot=0, token=2)
+    assert acquire("dan", labels=("gpu",)) == WorkerLease(slot=2, token=1)
+    assert [worker_leases.living(wanted) for wanted in ((), ("gpu",), ("gpu", "eu"))] == [3, 2, 1]
+    assert worker_leases.living(("moon",)) == 0
 
 
 def test_only_an_ended_lease_is_retired_and_once():

@@ -81,6 +81,7 @@ def test_reads_every_option():
         "max_length": 50,
         "max_bytes": 4096,
         "overflow": "drop_oldest",
+        "runs_on": ["gpu", "eu", "gpu"],
     }
     options = parse_workflow(workflow([node("1", **config)])).nodes[0].config.options
     assert options == NodeOptions(
@@ -102,7 +103,13 @@ def test_reads_every_option():
         max_length=50,
         max_bytes=4096,
         overflow="drop_oldest",
+        runs_on=("eu", "gpu"),
     )
+
+
+def test_one_label_needs_no_list():
+    config = parse_workflow(workflow([node("1", runs_on="gpu")])).nodes[0].config
+    assert config.options.runs_on == ("gpu",)
 
 
 def test_handles_are_case_insensitive_and_blank_conditions_none():
@@ -191,6 +198,13 @@ def test_reports_everything_at_once():
         {"retry": {"retry_on": "OSError"}},
         {"retry": {"give_up_on": ["not a name"]}},
         {"overflow": "explode"},
+        {"runs_on": ""},
+        {"runs_on": 1},
+        {"runs_on": {"gpu": 1}},
+        {"runs_on": ["gpu", "a b"]},
+        {"runs_on": ["gpu", None]},
+        {"runs_on": ["x" * 51]},
+        {"runs_on": [f"l{n}" for n in range(11)]},
     ],
 )
 def test_bad_options(config):

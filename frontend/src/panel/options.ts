@@ -22,6 +22,7 @@ export interface Group {
 const CALL: Option[] = [
   { name: "timeout", label: "Timeout", kind: "number", usual: "none", help: "Seconds for one call." },
   { name: "pool", label: "Pool", kind: "choice", usual: "the node's own", choices: ["async", "thread", "process"], help: "The highest of a loop's nodes wins; the whole loop runs there." },
+  { name: "runs_on", label: "Runs on", kind: "list", usual: "any runner", help: "Labels that a runner must have, with commas between." },
 ];
 const RETRY: Option[] = [
   { name: "retry.max_attempts", label: "Attempts", kind: "number", usual: "1" },

@@ -3,11 +3,15 @@
 import asyncio
 import os
 import signal
+from argparse import ArgumentParser
+from collections.abc import Collection
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
+from orchestrator.management.labels import add_label, checked
 from orchestrator.runtime import healthy, lifeline
 from orchestrator.runtime.supervisor import Supervisor
 from orchestrator.services import credential_keys
@@ -16,16 +20,20 @@ from orchestrator.services import credential_keys
 class Command(BaseCommand):
     help = "Run loops: take slots that are wanted, keep them running, drain on TERM or INT."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_label(parser)
+
+    def handle(self, *args: Any, labels: list[str], **options: Any) -> None:
         try:
+            found = checked([*orchestrator_settings().RUNNER_LABELS, *labels])
             credential_keys.check_at_start()
-            asyncio.run(_serve())
+            asyncio.run(_serve(found))
         except OrchestratorError as error:
             raise CommandError(error.message) from None
 
 
-async def _serve() -> None:
-    supervisor = Supervisor()
+async def _serve(labels: Collection[str]) -> None:
+    supervisor = Supervisor(labels)
     asked = False
 
     def on_signal() -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import uuid
 from argparse import ArgumentParser
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
+from orchestrator.management.labels import add_label, checked
 from orchestrator.runtime import healthy, lifeline
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.output import redact_prints
@@ -32,7 +34,9 @@ class Command(BaseCommand):
             help="a module that registers tasks, tools or handlers; may be repeated",
         )
 
-    def handle(self, *args: Any, modules: list[str], **options: Any) -> None:
+        add_label(parser)
+
+    def handle(self, *args: Any, modules: list[str], labels: list[str], **options: Any) -> None:
         settings = orchestrator_settings()
         if settings.MAX_CONCURRENT_TASKS < 1:
             raise CommandError("MAX_CONCURRENT_TASKS must be 1 or more.")
@@ -42,17 +46,18 @@ class Command(BaseCommand):
             except ImportError as error:
                 raise CommandError(f"{module} cannot be imported: {error}") from None
         flow_engine()  # imports what registers nodes and tools
+        found = checked([*settings.WORKER_LABELS, *labels])
         name = settings.WORKER_ID or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         try:
             credential_keys.check_at_start()
             redact_prints()  # runs take place here
-            asyncio.run(_serve(name, settings.MAX_CONCURRENT_TASKS))
+            asyncio.run(_serve(name, settings.MAX_CONCURRENT_TASKS, found))
         except OrchestratorError as error:
             raise CommandError(error.message) from None
 
 
-async def _serve(name: str, concurrency: int) -> None:
-    worker = workers.make_worker(name, concurrency)
+async def _serve(name: str, concurrency: int, labels: Collection[str]) -> None:
+    worker = workers.make_worker(name, concurrency, labels)
     asked = False
 
     def on_signal() -> None:

@@ -23,7 +23,7 @@ export const urgency = (state) => (URGENCY.indexOf(state) + URGENCY.length + 1) 
 
 /** Whether a status is one that somebody should look at. */
 export const needsAttention = ({ status, reason }) =>
-  ["failed", "degraded", "blocked"].includes(status) || reason === "waiting_for_runner";
+  ["failed", "degraded", "blocked"].includes(status) || reason.startsWith("waiting_for_runner");
 
 const sum = (loops, name) => loops.reduce((total, loop) => total + loop[name], 0);
 
