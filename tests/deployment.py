@@ -15,7 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -113,11 +113,15 @@ class Deployment:
         eventually(lambda: _answers(self.url), 30)
 
     def _spawn(
-        self, name: str, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *arguments: str,
+        inside: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [*inside, sys.executable, *arguments],
                 cwd=ROOT, env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
@@ -125,8 +129,19 @@ class Deployment:
         self._processes.append(process)
         return process
 
-    def start_runner(self) -> RunnerProcess:
-        runner = RunnerProcess(self._spawn("runner", "manage.py", "runner"))
+    def start_runner(
+        self, *arguments: str, inside: Sequence[str] = (), **environment: str
+    ) -> RunnerProcess:
+        """Start `manage.py runner`.
+
+        Args:
+            inside: a command that runs it, and becomes it.
+        """
+        runner = RunnerProcess(
+            self._spawn(
+                "runner", "manage.py", "runner", *arguments, inside=inside, environment=environment
+            )
+        )
         self.runners.append(runner)
         return runner
 

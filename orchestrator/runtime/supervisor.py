@@ -25,9 +25,9 @@ from orchestrator.runtime.guard import guarded
 from orchestrator.runtime.heartbeat import Heartbeat
 from orchestrator.runtime.held import GRACE, MOVE
 from orchestrator.runtime.hosts import end_all
+from orchestrator.runtime.leases import RunnerEntry
 from orchestrator.runtime.measures import PERIOD as MEASURES_PERIOD
 from orchestrator.runtime.measures import Measures
-from orchestrator.runtime.leases import RunnerEntry
 from orchestrator.runtime.outbox import Outboxes
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.publisher import Publisher

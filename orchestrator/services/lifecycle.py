@@ -2,6 +2,7 @@
 
 from channels.db import database_sync_to_async
 
+from orchestrator.runtime.database_patience import limit_answers
 from orchestrator.services import credential_keys
 from orchestrator.services.bench.pools import close_bench
 from orchestrator.services.live import close_live, live
@@ -19,6 +20,7 @@ async def check_process() -> None:
 
 def open_process() -> None:
     """Open the store of this event loop, and listen to the feed."""
+    limit_answers()
     shared_store()
     live().start()
 

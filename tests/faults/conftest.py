@@ -44,23 +44,27 @@ def section(request):
 
 
 def pytest_terminal_summary(terminalreporter):
-    reports = [report for kind in terminalreporter.stats.values() for report in kind]
-    for report in reports:
-        for name, told in getattr(report, "user_properties", ()):
-            if name == SECTION and report.when == "call":
-                terminalreporter.section(told[0])
-                terminalreporter.write_line(told[1])
-    rows = [
-        value
-        for report in reports
-        if getattr(report, "when", "") == "call"
-        for name, value in report.user_properties
-        if name == PROPERTY
+    summarise(terminalreporter, "tests/faults/", "faults")
+
+
+def summarise(terminalreporter, folder, title):
+    """Print what the tests in a folder have to show."""
+    reports = [
+        report
+        for kind in terminalreporter.stats.values()
+        for report in kind
+        if getattr(report, "when", "") == "call" and report.nodeid.startswith(folder)
     ]
+    told = [pair for report in reports for pair in report.user_properties]
+    for heading, text in (value for name, value in told if name == SECTION):
+        terminalreporter.section(heading)
+        terminalreporter.write_line(text)
+    rows = [value for name, value in told if name == PROPERTY]
     if not rows:
         return
     table = render(rows)
-    terminalreporter.section(f"faults, FAULT_SEED={SEED}")
+    terminalreporter.section(f"{title}, FAULT_SEED={SEED}")
     terminalreporter.write_line(table)
     if path := os.environ.get("FAULT_TABLE"):
-        Path(path).write_text(f"{table}\n")
+        with Path(path).open("a") as file:
+            file.write(f"{table}\n")

@@ -13,6 +13,7 @@ from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.management.labels import add_label, checked
 from orchestrator.runtime import healthy, lifeline
+from orchestrator.runtime.database_patience import limit_answers
 from orchestrator.runtime.supervisor import Supervisor
 from orchestrator.services import credential_keys
 
@@ -26,6 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, labels: list[str], **options: Any) -> None:
         try:
             found = checked([*orchestrator_settings().RUNNER_LABELS, *labels])
+            limit_answers()
             credential_keys.check_at_start()
             asyncio.run(_serve(found))
         except OrchestratorError as error:

@@ -16,6 +16,7 @@ from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.management.labels import add_label, checked
 from orchestrator.runtime import healthy, lifeline
+from orchestrator.runtime.database_patience import limit_answers
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.security.output import redact_prints
 from orchestrator.services import credential_keys, workers
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         found = checked([*settings.WORKER_LABELS, *labels])
         name = settings.WORKER_ID or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         try:
+            limit_answers()
             credential_keys.check_at_start()
             redact_prints()  # runs take place here
             asyncio.run(_serve(name, settings.MAX_CONCURRENT_TASKS, found))
