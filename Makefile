@@ -59,7 +59,7 @@ bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/feed.py
 
 faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
-	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults -m fault -n 2
+	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults tests/cluster -m fault -n 2
 
 security: venv-dev ## what attackers try at every door, with tables of what came of it
 	BODIES=10000 $(BIN)/pytest tests/security

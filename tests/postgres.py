@@ -79,9 +79,9 @@ class Postgres:
         self.run("select pg_reload_conf()")
         eventually(lambda: self.run("show ssl") == [("on",)])
 
-    def run(self, sql: str) -> list[tuple]:
+    def run(self, sql: str, database: str = "postgres") -> list[tuple]:
         """Run statements and return the rows of the last one."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True, dbname=database) as connection:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
