@@ -1586,6 +1586,7 @@ export interface components {
             reason: string;
             runner: string | null;
             isolated: boolean;
+            runs_on: string[];
             iterations: number;
             failures: number;
             in_flight: number;
@@ -1973,6 +1974,15 @@ export interface components {
          * @enum {string}
          */
         RunUpstreamEnum: "never" | "missing" | "stale";
+        RunnerStatus: {
+            id: string;
+            host: string;
+            labels: string[];
+            /** Format: double */
+            load: number;
+            slots: number;
+            draining: boolean;
+        };
         /**
          * @description One call of a node. `at` is in seconds since the epoch; `input` is null for what begins a
          *     loop, `output` for a node that passed nothing on or raised the `error`; `port` is of a
@@ -2044,6 +2054,19 @@ export interface components {
             version: number | null;
             runners_alive: number;
             loops: components["schemas"]["LoopStatus"][];
+        };
+        /** @description What a workflow does; also the body of `state_sync`. */
+        StatusWithRunners: {
+            workflow_id: string;
+            name: string;
+            desired: string;
+            status: string;
+            reason: string;
+            activation: number;
+            version: number | null;
+            runners_alive: number;
+            loops: components["schemas"]["LoopStatus"][];
+            runners: components["schemas"]["RunnerStatus"][];
         };
         /**
          * @description One node's turn. `changes` tell how it changed the state: each has a `path`, an `op` (add,
@@ -4169,7 +4192,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Status"];
+                    "application/json": components["schemas"]["StatusWithRunners"];
                 };
             };
             401: components["responses"]["NotAuthenticated"];
