@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -76,6 +77,11 @@ def fork(
     process.start()
     theirs.close()
     return ForkedChild(process, ours)
+
+
+def prepare() -> None:
+    """Start the server of forks, so that it has loaded what it needs when the first is wanted."""
+    forkserver.ensure_running()
 
 
 class _Descriptor:

@@ -21,6 +21,7 @@ from orchestrator.flow.queues import plan_queues
 from orchestrator.runtime import leases, replays
 from orchestrator.runtime.checkpoints import Checkpoints
 from orchestrator.runtime.fleet import Fleet
+from orchestrator.runtime.forked import prepare
 from orchestrator.runtime.guard import guarded
 from orchestrator.runtime.heartbeat import Heartbeat
 from orchestrator.runtime.held import GRACE, MOVE
@@ -97,6 +98,7 @@ class Supervisor:
         if self._settings.REDIS_URL.startswith("memory"):
             raise OrchestratorError("memory:// is for one process only: give REDIS_URL a server")
         logger.info("runner %s", self.id)
+        await asyncio.to_thread(prepare)  # whoever takes a slot over should not wait for it
         await self._check_store()  # before anything is begun
         await guarded(self._outboxes.find)
         background = [
