@@ -21,7 +21,7 @@ class RunnerAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "alive",
-        "draining",
+        "leaves",
         "host",
         "pid",
         "labelled",
@@ -38,6 +38,10 @@ class RunnerAdmin(ReadOnlyAdmin):
     @admin.action(description="Drain: let the runner give back its loops, and end")
     def drain(self, request: HttpRequest, rows: QuerySet[Runner]) -> None:
         ask_each(self, request, rows, _drained)
+
+    @admin.display(description="Draining", ordering="draining")
+    def leaves(self, runner: Runner) -> str:
+        return "yes" if runner.draining else ""
 
     @admin.display(description="Labels")
     def labelled(self, runner: Runner) -> str:

@@ -207,3 +207,13 @@ def test_only_an_admin_makes_tokens(client, make_user):
     client.force_login(user)
     answer = client.post(page(ApiToken, "add"), {"user": user.pk, "name": "mine"})
     assert answer.status_code == 403 and not ApiToken.objects.exists()
+
+
+def test_a_runner_is_drained(staff):
+    expires = timezone.now() + timedelta(1)
+    row = Runner.objects.create(id="r", host="h", pid=1, labels=["eu", "gpu"], expires_at=expires)
+    assert ask(staff, Runner, "drain", row) == {"r: gives back its loops, and ends"}
+    assert Runner.objects.get().draining
+    text = staff.get(page(Runner, "changelist")).content.decode()
+    assert '<td class="field-labelled">eu, gpu</td>' in text
+    assert '<td class="field-leaves">yes</td>' in text

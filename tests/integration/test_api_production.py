@@ -51,7 +51,7 @@ def test_start_writes_what_is_desired(operator):
     assert body["desired"] == "running" and body["activation"] == 1 and body["version"] == 1
     assert (body["status"], body["reason"]) == ("starting", "waiting_for_runner")
     assert states() == {"1": "pending", "3": "pending"}
-    assert operator.get("/prod/status/hello-loops").json() == body
+    assert operator.get("/prod/status/hello-loops").json() == {**body, "runners": []}
 
 
 def test_with_a_runner_nothing_is_waited_for(operator, runner):
