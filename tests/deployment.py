@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ from pathlib import Path
 import httpx
 
 from orchestrator.runtime.server_binary import find_server
+from tests import databases
+from tests.databases import Database
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
@@ -74,12 +75,19 @@ class Deployment:
         block_limit: float = 60,
         web: bool = True,
         environment: Mapping[str, str] | None = None,
+        database: Database | None = None,
+        code: Path = ROOT,
     ) -> None:
+        """Args:
+        database: an empty one, instead of one like those of all deployments.
+        code: where the processes that are started come from; it may be changed.
+        """
         self.folder = folder
+        self.code = code
         self.redis = RedisServer(find_server().path, durable=True)
         self.redis.start()
         self.environment = {
-            **_environment(folder),
+            **environment_of(folder),
             "REDIS_URL": self.redis.url,
             "LEASE_TTL": str(lease_ttl),
             "TEST_BLOCK_LIMIT": str(block_limit),
@@ -90,23 +98,25 @@ class Deployment:
         self.url = f"http://127.0.0.1:{port}"
         self.runners: list[RunnerProcess] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.token = self._prepare()
+        self.database, self.token = self._prepare(database)
         if web:
             self.start_web()
         self.client = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30
         )
 
-    def _prepare(self) -> str:
-        """Make the database with its account, and return the token."""
-        if "DATABASE_URL" in self.environment:  # a database that deployments share
-            return _set_up(self.environment)
-        database, token = _template()
-        shutil.copyfile(database, self.folder / database.name)
-        return token
+    def _prepare(self, database: Database | None) -> tuple[Database, str]:
+        """Make the database with its account, and return it with the token."""
+        if database is not None:
+            self.environment["DATABASE_URL"] = database.url
+            return database, _set_up(self.environment, self.code)
+        template, token = template_database()
+        copied = template.copy(self.folder)
+        self.environment["DATABASE_URL"] = copied.url
+        return copied, token
 
     def manage(self, *arguments: str) -> str:
-        return _manage(self.environment, *arguments)
+        return _manage(self.environment, self.code, *arguments)
 
     def start_web(self) -> None:
         self.web = self._spawn("web", "-m", "orchestrator.runtime.web")
@@ -122,7 +132,7 @@ class Deployment:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*inside, sys.executable, *arguments],
-                cwd=ROOT, env={**self.environment, **(environment or {})},
+                cwd=self.code, env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
@@ -153,17 +163,13 @@ class Deployment:
 
     def workers(self) -> list[dict]:
         """Return the rows of the slots of workers."""
-        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database:
-            database.row_factory = sqlite3.Row
-            rows = database.execute("SELECT * FROM orchestrator_workerslot ORDER BY slot")
-            return [dict(row) for row in rows]
+        return self.database.rows("SELECT * FROM orchestrator_workerslot ORDER BY slot")
 
     def take_worker_slots(self) -> None:
         """Take every slot away from its worker, as one would whose lease has ended."""
-        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database, database:
-            database.execute(
-                "UPDATE orchestrator_workerslot SET token = token + 1, expires_at = '2000-01-01'"
-            )
+        self.database.rows(
+            "UPDATE orchestrator_workerslot SET token = token + 1, expires_at = '2000-01-01'"
+        )
 
     def log(self, name: str = "runner") -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -175,20 +181,23 @@ class Deployment:
 
     def tokens(self, workflow_id: str) -> dict[str, int]:
         """Return the token of each slot, by `loop/slot`, from the database."""
-        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database:
-            rows = database.execute(
-                "SELECT loop, slot, token FROM orchestrator_loopslot WHERE workflow_id = ?",
-                (workflow_id,),
-            )
-            return {f"{loop}/{slot}": token for loop, slot, token in rows}
+        rows = self.database.rows(
+            "SELECT loop, slot, token FROM orchestrator_loopslot WHERE workflow_id = ?", workflow_id
+        )
+        return {f"{row['loop']}/{row['slot']}": row["token"] for row in rows}
 
     def break_definition(self, workflow_id: str, before: str, after: str) -> None:
         """Change a text in what is stored of a workflow, as no request could."""
-        with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as database, database:
-            database.execute(
-                "UPDATE orchestrator_workflowversion SET definition = replace(definition, ?, ?)"
-                " WHERE workflow_id = ?",
-                (before, after, workflow_id),
+        for row in self.database.rows(
+            "SELECT id, definition FROM orchestrator_workflowversion WHERE workflow_id = ?",
+            workflow_id,
+        ):
+            stored = row["definition"]
+            text = stored if isinstance(stored, str) else json.dumps(stored)
+            self.database.rows(
+                "UPDATE orchestrator_workflowversion SET definition = ? WHERE id = ?",
+                text.replace(before, after),
+                row["id"],
             )
 
     def post(self, path: str, workflow_id: str, **body) -> httpx.Response:
@@ -243,17 +252,20 @@ class Deployment:
                 send(pid, signal.SIGKILL)
             process.wait()
         self.redis.stop()
+        self.database.drop()
 
 
 @functools.cache
-def _template() -> tuple[Path, str]:
+def template_database() -> tuple[Database, str]:
     """Make one database for every deployment of this test process; return it and its token."""
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-template-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder / "db.sqlite3", _set_up(_environment(folder))
+    made = databases.empty(folder)
+    atexit.register(made.drop)
+    return made, _set_up({**environment_of(folder), "DATABASE_URL": made.url})
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment_of(folder: Path) -> dict[str, str]:
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -262,16 +274,16 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _set_up(environment: Mapping[str, str]) -> str:
-    _manage(environment, "migrate", "-v0")
-    _manage(environment, "createsuperuser", "--noinput", f"--username={USER}", "--email=")
-    return _manage(environment, "create_token", USER).split()[-1]
+def _set_up(environment: Mapping[str, str], code: Path = ROOT) -> str:
+    _manage(environment, code, "migrate", "-v0")
+    _manage(environment, code, "createsuperuser", "--noinput", f"--username={USER}", "--email=")
+    return _manage(environment, code, "create_token", USER).split()[-1]
 
 
-def _manage(environment: Mapping[str, str], *arguments: str) -> str:
+def _manage(environment: Mapping[str, str], code: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        cwd=code, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -40,7 +40,7 @@ class RedisServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         deadline = time.monotonic() + 10
         while not _answers(self.port):
@@ -74,7 +74,7 @@ class RedisServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let the server go with a test process that was killed before it could stop it (Linux).
 
     Strictly, with the thread that started it: start a server in the main thread.

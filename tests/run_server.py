@@ -1,7 +1,7 @@
 """Executes runs in processes that a test may kill: each request gets a fork of its own.
 
-Requests and answers are lines of JSON; `exit` is how the fork ended. The database and the files are
-those of the environment's DATA_DIR.
+Requests and answers are lines of JSON; `exit` is how the fork ended. The files are those of the
+environment's DATA_DIR.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.datastore import open_store
-from tests.deployment import _environment, _template
+from tests.databases import Database
+from tests.deployment import environment_of, template_database
 
 LONGEST = 60.0
 ROOT = Path(__file__).parents[1]
@@ -27,16 +28,19 @@ BOUNDARIES = ("claim", "newest", "record", "update")
 class RunServer:
     """The test's side."""
 
-    def __init__(self, folder: Path, *, fresh: bool = True) -> None:
-        if fresh:
-            database, _ = _template()
-            (folder / database.name).write_bytes(database.read_bytes())
+    def __init__(self, folder: Path, database: Database | None = None) -> None:
         self.folder = folder
+        self._own = None if database else template_database()[0].copy(folder)
+        self.database = database or self._own
         self._pid: int | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.run_server"],
             cwd=ROOT,
-            env={**_environment(folder), "TEST_FOLDER": str(folder)},
+            env={
+                **environment_of(folder),
+                "DATABASE_URL": self.database.url,
+                "TEST_FOLDER": str(folder),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -87,6 +91,8 @@ class RunServer:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+        if self._own is not None:
+            self._own.drop()
 
 
 def _wrap(store: Any) -> None:

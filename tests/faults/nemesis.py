@@ -4,10 +4,9 @@ import logging
 import os
 import random
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 from tests.deployment import Deployment, RunnerProcess, send
 from tests.faults.checker import Checker
@@ -83,11 +82,8 @@ class Nemesis:
     @contextmanager
     def database_held(self) -> Iterator[None]:
         """Let nobody write the database."""
-        path = self._deployment.folder / "db.sqlite3"
-        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as holder:
-            holder.execute("BEGIN EXCLUSIVE")
+        with self._deployment.database.held():
             yield
-            holder.execute("ROLLBACK")
         self.note()
 
     @contextmanager

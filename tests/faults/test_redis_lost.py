@@ -1,8 +1,6 @@
 """R6, R7, R19: Redis loses its tail, or everything, and checkpoints are damaged."""
 
-import contextlib
 import signal
-import sqlite3
 from collections import Counter
 
 import pytest
@@ -185,18 +183,13 @@ def test_r19_a_runner_dies_while_it_writes_checkpoints(quick, losing, nemesis, r
 
 def test_r19_the_database_refuses_checkpoints(quick, losing, nemesis, row):
     workflow, checker, lose = losing
-    sql(
-        quick,
-        "CREATE TRIGGER refuse BEFORE INSERT ON orchestrator_checkpoint "
-        "BEGIN SELECT RAISE(ABORT, 'refused'); END",
-    )
-    eventually(lambda: quick.log().count("refused") > 1)
-    tokens = quick.tokens(workflow)
-    before = checker.executed()
-    eventually(lambda: checker.executed() > before + ITEMS / 20)
-    assert quick.tokens(workflow) == tokens  # nothing was restarted for it
-    lose()
-    sql(quick, "DROP TRIGGER refuse")
+    with quick.database.refusing("orchestrator_checkpoint"):
+        eventually(lambda: quick.log().count("refused") > 1)
+        tokens = quick.tokens(workflow)
+        before = checker.executed()
+        eventually(lambda: checker.executed() > before + ITEMS / 20)
+        assert quick.tokens(workflow) == tokens  # nothing was restarted for it
+        lose()
     lose()
     quick.wait_for(workflow, "completed", PATIENCE)
     row.add("R19 database refuses", checker.verdict(nemesis), duplicates=2 * ITEMS)
@@ -216,6 +209,4 @@ def test_r19_checkpoints_are_damaged(quick, losing, nemesis, row):
 
 def sql(deployment, statement):
     """Do to the database what no request can, and return the rows of the answer."""
-    path = deployment.folder / "db.sqlite3"
-    with contextlib.closing(sqlite3.connect(path, timeout=10)) as database, database:
-        return database.execute(statement).fetchall()
+    return [tuple(row.values()) for row in deployment.database.rows(statement)]

@@ -3,9 +3,7 @@
 import json
 import os
 import signal
-import sqlite3
 import time
-from contextlib import closing, contextmanager
 
 import pytest
 
@@ -55,7 +53,7 @@ def template(tmp_path_factory):
 @pytest.fixture(scope="module")
 def other(template):
     """Another server with the same database and files."""
-    server = RunServer(template.folder, fresh=False)
+    server = RunServer(template.folder, template.database)
     yield server
     server.close()
 
@@ -406,21 +404,12 @@ async def test_the_channel_is_as_it_was_at_the_checkpoint(server, redis_url, whe
     await store.close()
 
 
-@contextmanager
-def database_away(server):
-    """Nobody but us can write, for longer than a write waits."""
-    with closing(sqlite3.connect(server.folder / "db.sqlite3", isolation_level=None)) as database:
-        database.execute("BEGIN IMMEDIATE")
-        yield
-        database.execute("ROLLBACK")
-
-
 def test_a_run_waits_for_a_database_that_is_away(server):
     make(server)
     (server.folder / "hold").write_text("a:2")
     server.send("execute", id="r")
     eventually(lambda: (server.folder / "effects.jsonl").exists() and "a:2" in server.effects())
-    with database_away(server):
+    with server.database.held():  # for longer than a write waits
         (server.folder / "hold").unlink()
         time.sleep(6)
         assert server.effects() == TRAIL[:3]
@@ -433,7 +422,7 @@ def test_a_run_is_given_back_when_the_database_stays_away(server):
     (server.folder / "hold").write_text("a:2")
     server.send("execute", id="r", patience=0)
     eventually(lambda: (server.folder / "effects.jsonl").exists() and "a:2" in server.effects())
-    with database_away(server):
+    with server.database.held():
         assert server.answer()["error"] == "store_unavailable"
     (server.folder / "hold").unlink()
     assert server.ask("execute", id="r")["ended"] == "completed"

@@ -1,9 +1,8 @@
 """S9: what somebody puts into Redis is read as JSON or refused, never executed."""
 
 import base64
+import json
 import pickle
-import sqlite3
-from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -162,23 +161,16 @@ def test_a_checkpoint_is_refused_unless_it_is_whole(house, client):
     workflow = started(
         house, "Checkpoint", node("counter", "1", interval=1), node("debug", message="x")
     )
-    database = house.folder / "db.sqlite3"
-
-    def checkpoints():
-        with closing(sqlite3.connect(database)) as connection:
-            return connection.execute(
-                "SELECT id FROM orchestrator_checkpoint WHERE workflow_id = ?", (workflow,)
-            ).fetchall()
-
-    eventually(checkpoints, 40)
+    found = "SELECT id FROM orchestrator_checkpoint WHERE workflow_id = ?"
+    eventually(lambda: house.database.rows(found, workflow), 40)
     house.post("/prod/stop", workflow)
     house.wait_for(workflow, "stopped")
     hostile = base64.b64encode(pickle.dumps(_Bomb(house.canary))).decode()
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(
-            "UPDATE orchestrator_checkpoint SET states = json_object('1', ?) WHERE workflow_id = ?",
-            (hostile, workflow),
-        )
+    house.database.rows(
+        "UPDATE orchestrator_checkpoint SET states = ? WHERE workflow_id = ?",
+        json.dumps({"1": hostile}),
+        workflow,
+    )
     for key in client.scan_iter(f"wo:{{wf:{workflow}}}:*"):
         client.delete(key)
     house.post("/prod/start", workflow)

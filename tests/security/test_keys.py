@@ -1,8 +1,6 @@
 """S12: keys that are missing, wrong or changed; and a rotation while everything runs."""
 
-import contextlib
 import re
-import sqlite3
 import subprocess
 import sys
 import time
@@ -39,8 +37,8 @@ def deployment(tmp_path, redis_server):
 
 
 def stored(deployment):
-    with contextlib.closing(sqlite3.connect(deployment.folder / "db.sqlite3")) as database:
-        return dict(database.execute("SELECT name, sealed FROM orchestrator_credential"))
+    rows = deployment.database.rows("SELECT name, sealed FROM orchestrator_credential")
+    return {row["name"]: row["sealed"] for row in rows}
 
 
 def refusal(deployment, *arguments, **environment):
@@ -148,9 +146,7 @@ def test_another_value_starts_its_loops_again_and_no_others(deployment):
     assert deployment.tokens(ids[1]) == before[1]
     # It is refused to whoever may not use it any more, and says so.
     assert deployment.client.put("/credentials/c7/", json={"users": []}).is_success
-    with contextlib.closing(sqlite3.connect(deployment.folder / "db.sqlite3")) as database:
-        database.execute("UPDATE orchestrator_workflowversion SET created_by_id = NULL")
-        database.commit()
+    deployment.database.rows("UPDATE orchestrator_workflowversion SET created_by_id = NULL")
     assert deployment.client.put("/credentials/c7/", json={"users": []}).is_success
     status = deployment.wait_for(ids[0], "failed")
     assert "may not use the credential c7" in status["reason"] or any(

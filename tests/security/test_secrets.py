@@ -191,9 +191,8 @@ def look_at_files(deployment, places):
         if not file.is_file():
             continue
         place = "logs" if file.suffix == ".log" else "data folder"
-        if file.name.startswith("db.sqlite3"):
-            place = "database file"
         places.add(place, file.read_bytes())
+    places.add("database", deployment.database.content())
     for file in sorted(deployment.redis.folder.rglob("*")):
         if file.is_file():
             places.add("Redis, all that was ever written", file.read_bytes())
