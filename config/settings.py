@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "orchestrator.api.outages.OutageMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -123,14 +124,16 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
-else:
-    # What is sent to a machine that is cut off fails by itself only after a quarter of an hour.
+elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # Nobody waits for ever: not for a server that is gone, nor for a lock, nor for the locks of
+    # a process that was held up in a transaction. What the URL says goes before.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 5,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
         "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
+        "tcp_user_timeout": 15_000,
+        "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=10s",
         **DATABASES["default"].get("OPTIONS", {}),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

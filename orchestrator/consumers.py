@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import orjson
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.db import DatabaseError
+from django.db import Error
 
 from orchestrator.exceptions import InvalidPayload, NotAllowed, NotFound
 from orchestrator.runtime.feed_frames import Detail, numbered, opened, without_nodes
@@ -143,7 +143,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(NOT_ALLOWED)
         except NotFound:
             await self.close(UNKNOWN)
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("a state could not be read: %s", error)
             await self.close(TRY_LATER)
         else:
@@ -163,7 +163,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 actor = await look(self.scope["credential"])
             except NotAllowed:
                 await self.close(NOT_ALLOWED)
-            except DatabaseError as error:
+            except Error as error:
                 logger.warning("a socket could not be checked again: %s", error)
             else:
                 if actor is None:

@@ -1,5 +1,6 @@
 """The WebSocket routes, behind one guard that denies by default."""
 
+import logging
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -8,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
 from django.conf import settings
+from django.db import Error
 from django.http.request import split_domain_port, validate_host
 from django.urls import path
 from django.urls.exceptions import Resolver404
@@ -16,6 +18,7 @@ from orchestrator.api.proxy import path_inside
 from orchestrator.consumers import (
     NOT_ALLOWED,
     NOT_AUTHENTICATED,
+    TRY_LATER,
     UNKNOWN,
     DashboardConsumer,
     RunConsumer,
@@ -27,6 +30,7 @@ from orchestrator.security.tokens import bearer
 from orchestrator.services import lifecycle, live
 from orchestrator.services.live import Credential
 
+logger = logging.getLogger(__name__)
 Scope = dict[str, Any]
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -57,6 +61,10 @@ class Guard:
             credential, actor = await _look_up(credential)
         except NotAllowed:
             await _refuse(receive, send, NOT_ALLOWED)
+            return
+        except Error as error:
+            logger.warning("nobody could be looked up for a socket: %s", error)
+            await _refuse(receive, send, TRY_LATER)
             return
         if actor is None:
             await _refuse(receive, send, NOT_AUTHENTICATED)

@@ -41,6 +41,7 @@ FOR_BROWSERS = (
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "orchestrator.api.outages.OutageMiddleware",
 )
 
 

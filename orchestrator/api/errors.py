@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions as drf
@@ -16,6 +16,7 @@ from rest_framework import exceptions as drf
 from nodes.contract import NodeOutput
 from orchestrator import exceptions as ours
 from orchestrator.exceptions import OrchestratorError, Problem
+from orchestrator.runtime.database import is_away
 
 _STATUS: dict[type[OrchestratorError], int] = {
     ours.WorkflowInvalid: 400,
@@ -95,7 +96,7 @@ def answer_of(error: BaseException) -> ErrorAnswer | None:
         return plain(404, "there is nothing here")
     if isinstance(error, PermissionDenied):
         return plain(403, str(error) or "you may not do this")
-    if isinstance(error, OperationalError | InterfaceError):
+    if is_away(error):
         return ErrorAnswer(
             status=503,
             code="database_unavailable",

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 
 from orchestrator.exceptions import OrchestratorError
 
@@ -16,7 +16,7 @@ async def guarded(work: Callable[[], Awaitable[None]]) -> bool:
     runner, which has loops that go on."""
     try:
         await work()
-    except DatabaseError as error:
+    except Error as error:
         logger.warning("the database is away: %s", error)
         await sync_to_async(close_old_connections)()
     except OrchestratorError as error:

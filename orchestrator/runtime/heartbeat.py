@@ -8,11 +8,13 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import connections
 
 from orchestrator.runtime import clock, leases
+from orchestrator.runtime.database import afresh
 from orchestrator.runtime.leases import RunnerEntry
 
 T = TypeVar("T")
@@ -51,18 +53,9 @@ class Heartbeat:
 
     async def _call(self, work: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, _afresh, work, *args)
+        return await loop.run_in_executor(self._thread, afresh, partial(work, *args))
 
 
 def load() -> float:
     """Return the load of this machine: processes that want a processor, for each that there is."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)
-
-
-def _afresh(work: Callable[..., T], *args: Any) -> T:
-    """Call in this thread; after an error the next call gets a connection of its own."""
-    try:
-        return work(*args)
-    except DatabaseError:
-        close_old_connections()
-        raise

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from structlog.contextvars import bound_contextvars
 
 from forms.choices import saved_values
@@ -31,6 +30,7 @@ from orchestrator.execution.context import ExecutionContext
 from orchestrator.execution.run_stores import provide_stores
 from orchestrator.execution.runs import Run, RunLimits, RunResult, RunStatus
 from orchestrator.runtime import credentials, run_as
+from orchestrator.runtime.database import in_thread
 from orchestrator.runtime.engine import flow_engine
 from orchestrator.runtime.run_control import check_graph, start_of
 from orchestrator.runtime.run_feed import publish_status
@@ -169,13 +169,13 @@ async def _load(run: RunRecord, graphs: GraphStore) -> LoadedGraph:
     """
     await check_graph(graphs, run)
     graph = await graphs.get(run.graph_id)
-    loaded = await sync_to_async(_load_saved)(graph.definition)
+    loaded = await in_thread(_load_saved)(graph.definition)
     if loaded.digest != run.digest:
         raise Conflict(f"here graph {graph.id} is another than where run {run.id} began")
     nodes = [node.node for node in loaded.flow.graph.nodes.values()]
-    await sync_to_async(run_as.for_graph)(graph.id, loaded.flow.graph.nodes.values())
+    await in_thread(run_as.for_graph)(graph.id, loaded.flow.graph.nodes.values())
     if names := credentials.used_by(nodes):
-        order = await sync_to_async(credentials.for_graph)(graph.id, names)
+        order = await in_thread(credentials.for_graph)(graph.id, names)
         hand_over(credentials.opened(order), nodes)
     return loaded
 

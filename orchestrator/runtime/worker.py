@@ -9,9 +9,10 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 from structlog.contextvars import bind_contextvars
 
 from orchestrator.conf import orchestrator_settings
@@ -19,6 +20,7 @@ from orchestrator.exceptions import LeaseLost, OrchestratorError, StoreUnavailab
 from orchestrator.execution.pools import register_executor
 from orchestrator.runtime import worker_leases
 from orchestrator.runtime.cluster import Cluster
+from orchestrator.runtime.database import in_thread
 from orchestrator.runtime.guard import guarded
 from orchestrator.runtime.store_check import check_store
 from orchestrator.runtime.task_execution import Execution, Metrics
@@ -139,7 +141,7 @@ class Worker:
                 ),
                 self._ttl,
             )
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("the database is away: %s", error)
             await sync_to_async(close_old_connections)()
             lease = None
@@ -191,7 +193,7 @@ class Worker:
             return  # the lease runs out, and what is in hand goes to others then
         try:
             await sync_to_async(worker_leases.release)(lease, self.metrics.counts())
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("the database is away: %s", error)
 
     async def _begin(self, slot: TaskSlot) -> bool:
@@ -273,10 +275,18 @@ class Worker:
         return DistributedExecutor(
             self.queue,
             self.store.coordinator,
-            workers=lambda: sync_to_async(worker_leases.living)(runs_on),
+            workers=partial(self._living, runs_on),
             runs_on=runs_on,
             while_waiting=self._make_room,
         )
+
+    async def _living(self, runs_on: tuple[str, ...]) -> int:
+        """Return how many workers with the labels are alive: among so many the members of a group
+        are spread."""
+        try:
+            return int(await in_thread(worker_leases.living)(runs_on))
+        except StoreUnavailable:
+            return 1  # a group does not fail for it
 
     @contextlib.contextmanager
     def _make_room(self) -> Iterator[None]:

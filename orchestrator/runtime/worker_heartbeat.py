@@ -9,10 +9,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import Error, connections
 
 from orchestrator.runtime import worker_leases
+from orchestrator.runtime.database import afresh
 from orchestrator.runtime.task_execution import Counts
 from orchestrator.runtime.worker_leases import WorkerLease
 
@@ -73,11 +75,11 @@ class WorkerHeartbeat:
     def _renew(self) -> bool:
         """Renew, and tell whether that need not be repeated soon."""
         try:
-            if not worker_leases.renew(self._lease, self._counts(), self._ttl):
+            renew = partial(worker_leases.renew, self._lease, self._counts(), self._ttl)
+            if not afresh(renew):
                 self._on_lost()
                 self._stop.set()
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("the database is away: %s", error)
-            close_old_connections()
             return False
         return True

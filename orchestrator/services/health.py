@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from functools import cache
 from typing import Any
 
-from django.db import DatabaseError, connection, connections
+from django.db import Error, connection, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -91,7 +91,7 @@ def _look() -> dict[str, str]:
 def _answer(looking: Future[dict[str, str]]) -> None:
     try:
         looking.set_result(_database())
-    except DatabaseError:
+    except Error:
         looking.set_result(_without(_AWAY))
     except BaseException as error:
         looking.set_exception(error)

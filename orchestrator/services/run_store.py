@@ -1,25 +1,18 @@
 """Graphs and runs in the database, behind the contract of `storage.runs`."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import wraps
 from hashlib import sha256
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.db import (
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    close_old_connections,
-    transaction,
-)
+from django.db import IntegrityError, transaction
 from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Now
 
-from orchestrator.exceptions import Busy, Conflict, LeaseLost, NotFound, StoreUnavailable
+from orchestrator.exceptions import Busy, Conflict, LeaseLost, NotFound
 from orchestrator.models import Graph, Run, RunCheckpoint, RunStep
+from orchestrator.runtime.database import in_thread
 from storage.runs import (
     ACTIVE,
     ENDED,
@@ -37,27 +30,11 @@ from storage.runs import (
     as_json,
 )
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Status = Run.Status
 _RUN = tuple(name for name in RunRecord.__dataclass_fields__ if name != "idempotency_key")
 _STEP = tuple(StepRecord.__dataclass_fields__)
 _COUNTERS = ("logged", "checkpointed", "cancel_requested", "attempt", "steps")
 _CHECKPOINT = tuple(CheckpointRecord.__dataclass_fields__)
-
-
-def in_thread(work: Callable[P, T]) -> Callable[P, Any]:
-    """Run a method that uses the database in the thread that is for it."""
-
-    @wraps(work)
-    def translated(*args: P.args, **options: P.kwargs) -> T:
-        try:
-            return work(*args, **options)
-        except (OperationalError, InterfaceError) as error:
-            close_old_connections()
-            raise StoreUnavailable(f"the database is away: {error}") from error
-
-    return sync_to_async(translated)
 
 
 class DjangoGraphStore(GraphStore):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error
 from django.db.models import Count
 
 from orchestrator.exceptions import OrchestratorError
@@ -47,7 +47,7 @@ def _queued(actor: Actor) -> Counter[str] | None:
     depths: Counter[str] = Counter()
     try:
         found = queues.find_all(actor, queues.QueueFilter(), limit=_EVERY)
-    except (OrchestratorError, DatabaseError):
+    except (OrchestratorError, Error):
         return None
     for queue in found.results:
         depths[queue["workflow_id"]] += queue["depth"]
@@ -58,7 +58,7 @@ def _dead_letters() -> Counter[str] | None:
     rows = DeadLetter.objects.filter(status=DeadLetter.Status.DEAD).order_by()
     try:
         return Counter(dict(rows.values_list("workflow_id").annotate(Count("id"))))
-    except DatabaseError:
+    except Error:
         return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 
 from nodes.contract import DEFAULT_PORT, Json
 from orchestrator.exceptions import (
@@ -25,6 +25,8 @@ from orchestrator.services.bench.pools import bench_pool
 from orchestrator.services.bench.request import Bench
 from orchestrator.services.bench.write import put_into_queues
 from orchestrator.services.workflows import require_template_rights
+
+_sealed = database_sync_to_async(sealed, thread_sensitive=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ class BenchWork:
     async def _credentials(self, node_id: str) -> Order:
         """Return what the node may open, if this actor may use it."""
         names = used_by([self.bench.flow.require(node_id).node])
-        return await sync_to_async(sealed)(self.bench.actor, names) if names else {}
+        return await _sealed(self.bench.actor, names) if names else {}
 
     async def _keep(self, node_id: str, output: Json, body: bytes = b"null", **made: Any) -> None:
         entry = CachedOutput(
