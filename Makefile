@@ -23,13 +23,16 @@ define install
 	&& cat requirements.txt requirements-otel.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
-.PHONY: run test check frontend lock pictures bench faults security clean venv venv-bench venv-dev venv-frontend
+.PHONY: run test test-postgres check frontend lock pictures bench faults security clean venv venv-bench venv-dev venv-frontend
 
 run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 	@exec $(BIN)/python manage.py up
 
 test: venv-dev ## every test that this machine can run
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-postgres: venv-dev ## the same on PostgreSQL; DATABASE_URL, or a server of its own
+	$(if $(DATABASE_URL),,$(BIN)/python -m tests.postgres )$(BIN)/pytest $(PYTEST_ARGS)
 
 check: venv-dev venv-frontend ## style, types, layers, migrations, and that the front end is built
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ class Up:
         self.port = port
         self.log = data_dir.with_suffix(".log")
         self.process = None
+        self.database = databases.empty(data_dir)
 
     def start(self):
         """Start it and wait until it has told what a person needs."""
@@ -86,6 +88,7 @@ class Up:
         """What a newcomer's shell has, without what the tests have set for themselves."""
         ours = ("DJANGO_", "PYTEST_", "TEST_DATA_OWNER", "REDIS_URL", "SECRET_KEY", "ORCHESTRATOR_")
         kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
+        kept["DATABASE_URL"] = self.database.url
         return {**kept, "DATA_DIR": str(self.data_dir), "PORT": str(self.port)}
 
     def _is_mine(self, pid):
@@ -122,6 +125,7 @@ def make_up(tmp_path):
     for up in made:
         for pid in up.processes():
             os.kill(int(pid), signal.SIGKILL)
+        up.database.drop()
 
 
 @pytest.fixture
