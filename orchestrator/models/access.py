@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import models
 
+from orchestrator.models.json_field import JSONField
+
 
 class Action(models.Model):
     """No table: it carries the permissions, one for each action."""
@@ -29,7 +31,7 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16)
     digest = models.CharField(max_length=64, unique=True)
-    scopes = models.JSONField(null=True, blank=True)
+    scopes = JSONField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -87,8 +89,8 @@ class AuditEntry(models.Model):
     actor = models.CharField(max_length=150)
     action = models.CharField(max_length=64, db_index=True)
     object = models.CharField(max_length=300, blank=True, db_index=True)
-    before = models.JSONField(null=True)
-    after = models.JSONField(null=True)
+    before = JSONField(null=True)
+    after = JSONField(null=True)
     address = models.CharField(max_length=64, blank=True)
     agent = models.CharField(max_length=200, blank=True)
     token = models.CharField(max_length=16, blank=True)

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from orchestrator.models.json_field import JSONField
 from orchestrator.models.labels import labels_field
 
 
@@ -13,7 +14,7 @@ class Graph(models.Model):
 
     id = models.CharField(primary_key=True, max_length=64)
     name = models.CharField(max_length=200)
-    definition = models.JSONField()
+    definition = JSONField()
     digest = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
@@ -46,16 +47,16 @@ class Run(models.Model):
     digest = models.CharField(max_length=64)
     status = models.CharField(max_length=16, choices=Status, default=Status.PENDING)
     entry = models.CharField(max_length=200)
-    initial_state = models.JSONField()
-    state = models.JSONField(default=dict)
-    error = models.JSONField(null=True, blank=True)
+    initial_state = JSONField()
+    state = JSONField(default=dict)
+    error = JSONField(null=True, blank=True)
     message = models.TextField(blank=True)
     max_steps = models.PositiveIntegerField()
     timeout = models.FloatField(null=True, blank=True)
     checkpoint_every = models.PositiveIntegerField(null=True, blank=True)
     idempotency_key = models.CharField(max_length=200, blank=True)
     request_digest = models.CharField(max_length=64, blank=True)
-    parent = models.JSONField(null=True, blank=True)
+    parent = JSONField(null=True, blank=True)
     steps = models.PositiveIntegerField(default=0)
     attempt = models.PositiveIntegerField(default=1)
     resume_from = models.PositiveIntegerField(null=True, blank=True)
@@ -100,7 +101,7 @@ class RunStep(models.Model):
     started_at = models.DateTimeField()
     seconds = models.FloatField()
     port = models.CharField(max_length=200, blank=True)
-    changes = models.JSONField(default=list)
+    changes = JSONField(default=list)
     error = models.TextField(blank=True)
     round = models.PositiveIntegerField(default=0)
 

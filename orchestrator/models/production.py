@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from orchestrator.events import LoopState
+from orchestrator.models.json_field import JSONField
 from orchestrator.models.labels import labels_field
 from orchestrator.models.workflows import Workflow
 
@@ -118,17 +119,17 @@ class DeadLetter(models.Model):
     error_type = models.CharField(max_length=200, blank=True)
     message = models.TextField(blank=True)
     trace = models.TextField(blank=True)
-    item = models.JSONField(null=True)
-    headers = models.JSONField(default=dict)
-    node_input = models.JSONField(null=True)
-    node_headers = models.JSONField(default=dict)
+    item = JSONField(null=True)
+    headers = JSONField(default=dict)
+    node_input = JSONField(null=True)
+    node_headers = JSONField(default=dict)
     entry_node = models.CharField(max_length=200, blank=True)
-    attempts = models.JSONField(default=list)
+    attempts = JSONField(default=list)
     deliveries = models.PositiveIntegerField(default=1)
     born_at = models.DateTimeField(null=True, blank=True)
     dead_at = models.DateTimeField()
     status = models.CharField(max_length=16, choices=Status, default=Status.DEAD)
-    edited = models.JSONField(null=True, blank=True)
+    edited = JSONField(null=True, blank=True)
     note = models.TextField(blank=True)
     replay_count = models.PositiveIntegerField(default=0)
     replay_from = models.CharField(max_length=8, choices=ReplayFrom, blank=True)
@@ -180,7 +181,7 @@ class Checkpoint(models.Model):
     version = models.PositiveIntegerField()
     token = models.PositiveBigIntegerField()
     sequence = models.PositiveBigIntegerField()
-    states = models.JSONField()
+    states = JSONField()
     checksum = models.CharField(max_length=64)
     oldest_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)

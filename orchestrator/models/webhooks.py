@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from orchestrator.models.json_field import JSONField
 from orchestrator.models.workflows import Workflow
 
 
@@ -15,7 +16,7 @@ class Webhook(models.Model):
     path = models.CharField(max_length=200, unique=True)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="webhooks")
     loop = models.CharField(max_length=200)
-    settings = models.JSONField()
+    settings = JSONField()
 
     class Meta:
         ordering = ("path",)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,6 +64,17 @@ async def claimed(runs, name="r", **options):
 
 
 # graphs
+
+
+async def test_numbers_and_texts_come_back_as_they_were_given(graphs, runs):
+    numbers = [1e16, 1e22, -2.5e300, 1.0, 1e15, 1e-7, 2**53 - 1, 0, True]
+    data = {"numbers": numbers, "1e+22": 'say "1e+22" \\ 1e+22', "ä": {"deep": [3e50]}}
+    await graphs.save(GraphRecord(id="h", name="h", definition=data, digest="d"))
+    kept = (await graphs.get("h")).definition
+    assert kept == data
+    assert [*map(type, kept["numbers"])] == [*map(type, numbers)]
+    await runs.create(replace(run("r"), initial_state=data))
+    assert (await runs.update("r", state=(await runs.get("r")).initial_state)).state == data
 
 
 async def test_a_graph_is_kept_as_it_was_given(graphs):
