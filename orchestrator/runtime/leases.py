@@ -2,6 +2,9 @@
 
 One heartbeat row per runner renews all its slots. Every deadline is the database's own time, so
 that clocks of runners do not matter. A token only ever rises; the stores refuse an older one.
+
+Whoever changes several slots locks their workflow first. What does not, here, changes one at a
+time: two that lock slots in different orders would wait for each other.
 """
 
 from collections.abc import Collection, Iterable
@@ -107,12 +110,19 @@ def heartbeat(runner: RunnerEntry, load: float, ttl: float) -> None:
 
 def leave(runner_id: str) -> None:
     """Take the runner off the list; what it still owns is free at once."""
-    Runner.objects.filter(pk=runner_id).delete()
+    _remove([runner_id])
 
 
 def bury(keep: float = 3600.0) -> None:
     """Forget runners that have been dead for `keep` seconds."""
-    Runner.objects.filter(expires_at__lt=_after(-keep)).delete()
+    _remove(Runner.objects.filter(expires_at__lt=_after(-keep)).values_list("pk", flat=True))
+
+
+def _remove(runners: Iterable[str]) -> None:
+    gone = list(runners)
+    for pk in list(LoopSlot.objects.filter(owner__in=gone).values_list("pk", flat=True)):
+        LoopSlot.objects.filter(pk=pk, owner__in=gone).update(owner=None)
+    Runner.objects.filter(pk__in=gone).delete()
 
 
 def living() -> set[str]:
@@ -227,11 +237,8 @@ def settle(slot: Slot) -> None:
 
 def note(runner_id: str, states: Iterable[tuple[int, str, str]]) -> None:
     """Keep the observed (slot, state, reason) of slots the runner owns."""
-    with transaction.atomic():
-        for pk, state, reason in states:
-            LoopSlot.objects.filter(pk=pk, owner_id=runner_id).update(
-                state=state, reason=reason[:500]
-            )
+    for pk, state, reason in states:
+        LoopSlot.objects.filter(pk=pk, owner_id=runner_id).update(state=state, reason=reason[:500])
 
 
 def isolate(pk: int) -> None:

@@ -138,12 +138,14 @@ class Reconciler:
         return True
 
     async def _note_states(self) -> None:
-        notes = []
+        news = []
         for held in self._fleet.held.values():
             status = self._publisher.status(held.slot.workflow, held.slot.name)
             seen = (status["state"], status["reason"]) if status else held.noted
             if seen != held.noted:
-                held.noted = seen
-                notes.append((held.slot.pk, *seen))
-        if notes:
+                news.append((held, seen))
+        if news:
+            notes = [(held.slot.pk, *seen) for held, seen in news]
             await sync_to_async(leases.note)(self._id, notes)
+            for held, seen in news:  # not before it is written
+                held.noted = seen
