@@ -140,3 +140,26 @@ def test_r17_postgresql_is_read_only(deployment, postgres_server, checker, nemes
     nemesis.note()
     deployment.wait_for("restarted", "completed", PATIENCE)
     row.add("R17 PostgreSQL read-only", checker.verdict(nemesis))
+
+
+STANDING_STILL = """
+import time
+from django.db import connection, transaction
+from orchestrator.models import Workflow
+with transaction.atomic():
+    Workflow.objects.select_for_update().get()
+    print("locked", connection.queries_logged, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_process_that_stands_still_in_a_transaction_loses_its_locks(deployment):
+    """As a runner does that is stopped, or whose machine is gone, at the wrong moment."""
+    workflow = deployment.create(pipeline(name="Locked"))
+    process = deployment._spawn("still", "manage.py", "shell", "--no-imports", "-c", STANDING_STILL)
+    told = eventually(lambda: deployment.log("still"))
+    assert told.split() == ["locked", "False"], "and no queries are kept in memory"
+    answer = deployment.post("/prod/start", workflow)
+    assert answer.json()["error"]["code"] == "database_unavailable", answer.text
+    eventually(lambda: deployment.post("/prod/start", workflow).is_success)
+    assert process.poll() is None

@@ -87,14 +87,14 @@ def test_migrations_run_while_the_old_version_works(deployment, nemesis, row, re
     assert deployment.tokens(workflow) == tokens, "no loop had to begin again"
     fail_one(deployment, "before")  # by the old version, in the new tables
 
-    replace_web(deployment)
     deployment.start_worker()
+    hold(deployment, "never")
+    old_worker.drain()
     for old in old_runners:
         deployment.start_runner()
         assert old.drain() == 0
         nemesis.note()
-    hold(deployment, "never")
-    old_worker.drain()
+    replace_web(deployment)
     fail_one(deployment, "after")
     deployment.wait_for(workflow, "completed", PATIENCE)
     row.add(f"R18 upgrade below load, {request.node.callspec.id}", checker.verdict(nemesis))
