@@ -10,10 +10,12 @@ from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.deployment import ROOT, Deployment
 from tests.faults.checker import Checker
 from tests.faults.test_runs import LAST, TRAIL, begin, effects, ended, hold
-from tests.faults.workflows import ITEMS, PATIENCE, chain, faulty, pipeline
+from tests.faults.workflows import PATIENCE, chain, faulty, pipeline
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
+ITEMS, PACE = 600, 0.1
+"""A minute's work: a busy machine takes long to start what migrates."""
 OLD = "5bc11af"
 """The last commit before the migration 0007."""
 
@@ -69,7 +71,7 @@ def test_migrations_run_while_the_old_version_works(deployment, nemesis, row, re
     old_runners = [deployment.start_runner() for _ in range(2)]
     old_worker = deployment.start_worker()
     before = newest_migration(deployment)
-    workflow = deployment.create(pipeline(name="Upgraded"))
+    workflow = deployment.create(pipeline(name="Upgraded", items=ITEMS, pace=PACE))
     checker = Checker(deployment, workflow, items=ITEMS, nodes=("record-0", "record-1"))
     hold(deployment, "a:6")
     run_id = begin(deployment)
