@@ -10,7 +10,7 @@ from orchestrator.exceptions import StoreRefused
 from orchestrator.runtime.server_binary import find_server
 from orchestrator.security import egress, secret_values
 from storage.datastore import open_store
-from tests.postgres import Postgres, find_programs
+from tests import postgres
 from tests.redis_server import RedisServer
 
 # A busy machine is no reason to fail.
@@ -44,16 +44,8 @@ def redis_server():
 @pytest.fixture(scope="session")
 def postgres_server():
     """A real PostgreSQL of this test process's own; skips without one, fails under REQUIRE_ALL."""
-    programs = find_programs()
-    if programs is None:
-        reason = "PostgreSQL was not found"
-        if os.environ.get("REQUIRE_ALL"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = Postgres(programs)
-    server.start()
-    yield server
-    server.stop()
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture
