@@ -1,53 +1,35 @@
 """Fixtures of the tests with several hosts: PostgreSQL, as SQLite is a file of one machine."""
 
-import os
-import uuid
-
 import pytest
 
 from tests.cluster.islands import Island, Wire
+from tests.databases import PostgresDatabase
 from tests.deployment import Deployment
 from tests.faults.conftest import summarise
 from tests.faults.nemesis import Nemesis
 from tests.faults.table import Row
-from tests.postgres import Postgres, find_programs
 
 LEASE_TTL = 3
 
 
-@pytest.fixture(scope="session")
-def postgres():
-    programs = find_programs()
-    if programs is None:
-        reason = "PostgreSQL is not installed"
-        if os.environ.get("REQUIRE_ALL"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = Postgres(programs)
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory, redis_server, postgres):
+def deployment(tmp_path_factory, redis_server, postgres_server):
     """A deployment on PostgreSQL for all tests of a module, each with a workflow of its own."""
-    name = f"d{uuid.uuid4().hex[:10]}"
-    postgres.run(f"create database {name}")
-    url = postgres.url.replace("/postgres?", f"/{name}?")
     deployed = Deployment(
-        tmp_path_factory.mktemp("cluster"), lease_ttl=LEASE_TTL, environment={"DATABASE_URL": url}
+        tmp_path_factory.mktemp("cluster"),
+        lease_ttl=LEASE_TTL,
+        database=PostgresDatabase(postgres_server.url),
     )
     yield deployed
     deployed.close()
 
 
 @pytest.fixture
-def make_island(deployment, postgres):
+def make_island(deployment, postgres_server):
     made = []
 
     def make(*arguments, **options):
-        made.append(Island(deployment, postgres, *arguments, **options))
+        made.append(Island(deployment, postgres_server, *arguments, **options))
         return made[-1]
 
     yield make

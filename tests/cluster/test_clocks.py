@@ -55,17 +55,10 @@ def clock(tmp_path):
     return Clock(library, tmp_path / "offset")
 
 
-def tokens(deployment, postgres, workflow):
-    """Return how often each slot was taken."""
-    name = deployment.environment["DATABASE_URL"].rpartition("/")[2].partition("?")[0]
-    query = f"select loop, slot, token from orchestrator_loopslot where workflow_id = '{workflow}'"
-    return sorted(postgres.run(query, database=name))
-
-
 @pytest.mark.parametrize(
     ("name", "hours"), [("fast", [1]), ("slow", [-1]), ("jumping", [0, 1, -1, 720, -720, 0])]
 )
-def test_r16_a_clock_is_wrong(deployment, make_island, postgres, clock, nemesis, row, name, hours):
+def test_r16_a_clock_is_wrong(deployment, make_island, clock, nemesis, row, name, hours):
     clock.set(hours[0])
     poison = faulty("raise", POISON)
     retry = {"max_attempts": 4, "delay": DELAY, "backoff": 2, "jitter": 0}
@@ -89,12 +82,12 @@ def test_r16_a_clock_is_wrong(deployment, make_island, postgres, clock, nemesis,
     make_island().start_runner()
     eventually(lambda: deployment.status(workflow)["runners_alive"] == 2)
     nemesis.wait(LEASE_TTL, LEASE_TTL)  # slots are shared out now
-    before = tokens(deployment, postgres, workflow)
+    before = deployment.tokens(workflow)
     for offset in hours[1:]:
         clock.set(offset)
         nemesis.wait(1.5, 1.5)
     deployment.wait_for(workflow, "completed", PATIENCE)
-    assert tokens(deployment, postgres, workflow) == before, "a slot was taken from a living runner"
+    assert deployment.tokens(workflow) == before, "a slot was taken from a living runner"
     verdict = row.add(f"R16 clock {name}", checker.verdict(nemesis))
     assert verdict.dead == 1
     tried = [x.at for x in checker.recorder.executions(poison["id"])]
