@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from orchestrator.models import DeadLetter, LoopSlot, Runner, Workflow
 from orchestrator.runtime import leases
+from orchestrator.runtime.leases import RunnerEntry
 from orchestrator.runtime.measures import Measures
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import metric_families, production, workflows
@@ -93,7 +94,7 @@ def test_a_workflow_that_was_never_started_has_no_rows(started, api, hello_loops
 
 def test_what_is_reported_of_a_slot_that_is_gone_is_left_out(started, api, live_redis):
     Runner.objects.create(pk="r", host="h", pid=1, expires_at=Now())
-    leases.heartbeat("r", "h", 1, 30)
+    leases.heartbeat(RunnerEntry(id="r", host="h", pid=1), 0, 30)
     publish(
         live_redis, "r", (slot("1", workflow=started), 1, counts()), (slot("gone"), 1, counts())
     )
@@ -139,7 +140,7 @@ def test_with_very_many_loops_and_nodes_there_are_so_many_samples(started, api, 
     """
     nodes = [f"n{number}" for number in range(20)]
     workflow = Workflow.objects.get(pk=started)
-    leases.heartbeat("r", "h", 1, 30)
+    leases.heartbeat(RunnerEntry(id="r", host="h", pid=1), 0, 30)
     LoopSlot.objects.bulk_create(
         LoopSlot(
             workflow=workflow, loop=f"many-{number:03}", activation=workflow.activation, version=1,
@@ -182,7 +183,7 @@ def test_with_very_many_loops_and_nodes_there_are_so_many_samples(started, api, 
 
 def test_runners_that_died_long_ago_are_forgotten(started, api):
     for name, ago in (("lives", -20), ("died", 300), ("forgotten", 900)):
-        leases.heartbeat(name, "h", 1, 30)
+        leases.heartbeat(RunnerEntry(id=name, host="h", pid=1), 0, 30)
         Runner.objects.filter(pk=name).update(expires_at=leases._after(-ago))
     LoopSlot.objects.filter(loop="1").update(owner="lives")
     seen = scrape(api("viewer"))
