@@ -25,8 +25,9 @@ RECORDED = (
     "credential.rotate", "dead_letter.discard", "dead_letter.edit", "dead_letter.replay",
     "graph.create", "graph.delete", "login", "login.failed", "logout", "production.drain",
     "production.pause", "production.resume", "production.start", "production.stop", "queue.purge",
-    "run.cancel", "run.delete", "run.fork", "run.resume", "run.retry", "run.start", "token.manage",
-    "tool.call", "user.manage", "workflow.create", "workflow.delete", "workflow.save",
+    "run.cancel", "run.delete", "run.fork", "run.resume", "run.retry", "run.start", "runner.drain",
+    "token.manage", "tool.call", "user.manage", "workflow.create", "workflow.delete",
+    "workflow.save",
 )  # fmt: skip
 """The actions that there are entries of."""
 
