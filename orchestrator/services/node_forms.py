@@ -149,7 +149,9 @@ def _label(node: Json) -> str:
     if isinstance(label, str) and label:
         return label
     registry = flow_engine().registry
-    return registry.get(node["type"]).label if node["type"] in registry else "not installed"
+    if node["type"] not in registry:
+        return "not installed"
+    return registry.get(node["type"]).label or node["type"]
 
 
 def _may_save(actor: Actor, workflow_id: str) -> bool:

@@ -112,7 +112,7 @@ def describe(node: type[BaseNode]) -> dict[str, Any]:
     """Return what the palette shows of a node type."""
     return {
         "type": node.identifier,
-        "label": node.label,
+        "label": node.label or node.identifier,
         "description": node.description,
         "icon": node.icon,
         "category": node.category,
