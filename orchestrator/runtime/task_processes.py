@@ -70,10 +70,25 @@ async def _converse(child: ForkedChild, task: Task) -> Json:
     if not raw:
         code = await asyncio.to_thread(child.join, _JOIN)
         raise NodeFailed(f"the process of the task ended with {code}", error_type="ProcessEnded")
-    answer = orjson.loads(raw)
-    result = TaskResult(**answer["result"])
+    return value_of(raw)
+
+
+def answer(result: TaskResult, kinds: Sequence[str] = ()) -> bytes:
+    """Return how a task has ended in another process, as `value_of` takes it back.
+
+    Args:
+        kinds: the names of the error's class and of its bases, if it failed.
+    """
+    return line({"result": result.as_json(), "kinds": list(kinds)})
+
+
+def value_of(raw: bytes) -> Json:
+    """Return the value of a task that another process has executed; raises what it raised, as
+    NodeFailed."""
+    told = orjson.loads(raw)
+    result = TaskResult(**told["result"])
     if not result.ok:
-        raise error_of(result, tuple(answer["kinds"]))
+        raise error_of(result, tuple(told["kinds"]))
     return result.value
 
 
@@ -106,4 +121,4 @@ def _executed(inner: TaskHandler, modules: Sequence[str], raw: bytes) -> bytes:
     except BaseException as error:  # what the task raised to end its process, too
         kinds = kinds_of(error)
         result = failure(error, time.perf_counter() - begun)
-    return line({"result": result.as_json(), "kinds": list(kinds)})
+    return answer(result, kinds)
