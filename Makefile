@@ -23,7 +23,7 @@ define install
 	&& cat requirements.txt requirements-otel.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
-.PHONY: run test test-postgres check frontend lock pictures bench faults security clean venv venv-bench venv-dev venv-frontend
+.PHONY: run test test-postgres test-ray check frontend lock pictures bench faults security clean venv venv-bench venv-dev venv-frontend venv-ray
 
 run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 	@exec $(BIN)/python manage.py up
@@ -33,6 +33,9 @@ test: venv-dev ## every test that this machine can run
 
 test-postgres: venv-dev ## the same on PostgreSQL; DATABASE_URL, or a server of its own
 	$(if $(DATABASE_URL),,$(BIN)/python -m tests.postgres )$(BIN)/pytest $(PYTEST_ARGS)
+
+test-ray: venv-dev venv-ray ## what every cluster does, by Ray, and what dies: two nodes on this machine
+	RAY_USAGE_STATS_ENABLED=0 $(BIN)/pytest tests/ray
 
 check: venv-dev venv-frontend ## style, types, layers, migrations, and that the front end is built
 	$(BIN)/ruff check .
@@ -78,6 +81,9 @@ venv-bench:
 
 venv-dev:
 	$(call install,requirements-dev.txt,what tests and checks need)
+
+venv-ray:
+	$(call install,requirements-ray.txt,Ray)
 
 venv-frontend:
 	$(call install,requirements-frontend.txt,a pinned Node)

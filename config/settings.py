@@ -11,6 +11,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from orchestrator.conf import label_resources
 from orchestrator.exceptions import CredentialsClosed, InvalidRequest
 from orchestrator.runtime import private, redis_url
 from orchestrator.security import keyring
@@ -240,6 +241,7 @@ ORCHESTRATOR = {
         name.strip() for name in os.environ.get("WORKER_LABELS", "").split(",") if name.strip()
     ],
     "CLUSTER": os.environ.get("CLUSTER", "").strip() or "local",
+    "LABEL_RESOURCES": label_resources(os.environ.get("LABEL_RESOURCES") or "{}"),
 }
 
 LOGGING = {

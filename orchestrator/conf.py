@@ -1,5 +1,7 @@
 """The project's settings: `settings.ORCHESTRATOR`, typed, with defaults, read on each access."""
 
+import json
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ class OrchestratorSettings:
     MAX_CONCURRENT_TASKS: tasks that a worker has in hand at once.
     RUNNER_LABELS, WORKER_LABELS: what the runners, and the workers, of this machine are good for.
     CLUSTER: what hosts runners and workers; one of `runtime.cluster.KINDS`.
+    LABEL_RESOURCES: what of a cluster each label stands for, such as {"gpu": {"num_gpus": 1}}.
     TRUSTED_PROXIES: addresses and networks whose `X-Forwarded-` headers are believed, or `*`.
     EGRESS_ALLOW: networks and hosts that nodes may connect to beside public addresses.
     TRACES_PER_SECOND: traces that each slot of a loop may begin in a second; 0: nothing is traced.
@@ -47,6 +50,7 @@ class OrchestratorSettings:
     RUNNER_LABELS: list[str] = field(default_factory=list)
     WORKER_LABELS: list[str] = field(default_factory=list)
     CLUSTER: str = "local"
+    LABEL_RESOURCES: dict[str, dict[str, float]] = field(default_factory=dict)
     TRUSTED_PROXIES: list[str] = field(default_factory=list)
     EGRESS_ALLOW: list[str] = field(default_factory=list)
     CREDENTIAL_KEYS: list[str] = field(default_factory=list, repr=False)
@@ -61,6 +65,37 @@ class OrchestratorSettings:
     def files_dir(self) -> Path:
         """The only folder that file nodes may read and write."""
         return self.DATA_DIR / "files"
+
+
+def label_resources(text: str) -> dict[str, dict[str, float]]:
+    """Return what a setting like `{"gpu": {"num_gpus": 1}}` says.
+
+    Raises:
+        ImproperlyConfigured: it says something else.
+    """
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not all(isinstance(each, dict) for each in given.values()):
+        example = '{"gpu": {"num_gpus": 1}}'
+        raise ImproperlyConfigured(f"LABEL_RESOURCES must be an object such as {example}")
+    for label, resources in given.items():
+        for name, amount in resources.items():
+            if not _is_amount(amount):
+                message = "a part of 1, such as 0.5, or a whole number"
+                raise ImproperlyConfigured(f"LABEL_RESOURCES: {name} of {label} must be {message}")
+    return given
+
+
+def _is_amount(value: Any) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value > 0
+        and (value <= 1 or value == int(value))
+    )
 
 
 def orchestrator_settings() -> OrchestratorSettings:

@@ -1,6 +1,7 @@
 """Tools that do what graphs under test need; TOOL_MODULES of the tests names this module."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,16 @@ def count(path: str) -> int:
     return len(Path(path).read_text().splitlines())
 
 
+def stay_once(path: str) -> str:
+    """Note the pid and stay, the first time."""
+    first = not Path(path).exists()
+    with Path(path).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    while first:
+        time.sleep(1)
+    return "gone on"
+
+
 def odd(value: Any = None) -> Any:
     """Return what is no JSON."""
     return {1, 2}
@@ -54,5 +65,5 @@ def large(size: int) -> str:
     return "x" * size
 
 
-for _function in (add, fail, fail_unless, wait, block, count, odd, large):
+for _function in (add, fail, fail_unless, wait, block, count, stay_once, odd, large):
     tools.register(f"test.{_function.__name__}", _function)

@@ -6,7 +6,7 @@ cluster.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -14,11 +14,15 @@ from typing import ClassVar
 from django.utils.module_loading import import_string
 
 from nodes.contract import Json
+from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import InvalidRequest
 from orchestrator.runtime.task_handlers import TaskHandlers
 from storage.tasks import Task
 
-KINDS = {"local": "orchestrator.runtime.cluster_local.LocalCluster"}
+KINDS = {
+    "local": "orchestrator.runtime.cluster_local.LocalCluster",
+    "ray": "orchestrator.runtime.cluster_ray.RayCluster",
+}
 """What CLUSTER may say, and the class that it stands for."""
 TRAVELS = ("group", "run")
 """The types of tasks that a cluster may execute elsewhere than in the worker that has them."""
@@ -111,6 +115,16 @@ class Cluster(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Drain all that is hosted, and let go of the cluster."""
+
+
+def resources_of(labels: Iterable[str]) -> dict[str, float]:
+    """Return what the labels stand for together, by LABEL_RESOURCES: of each resource the most."""
+    known = orchestrator_settings().LABEL_RESOURCES
+    found: dict[str, float] = {}
+    for label in labels:
+        for name, amount in known.get(label, {}).items():
+            found[name] = max(amount, found.get(name, 0.0))
+    return found
 
 
 def make_cluster(

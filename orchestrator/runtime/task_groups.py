@@ -56,7 +56,7 @@ class DistributedExecutor:
         self._workers = workers
         self._batch_size = batch_size
         self._runs_on = tuple(runs_on)
-        self._while_waiting = while_waiting
+        self.while_waiting = while_waiting
 
     async def run(
         self,
@@ -87,7 +87,7 @@ class DistributedExecutor:
                     task = _task(batch, Reply(group=group, batch=number), timeout, member_timeout)
                     task = replace(task, runs_on=self._runs_on)
                     putting.create_task(self._queue.put(task, once=False))
-            with self._while_waiting():
+            with self.while_waiting():
                 arrived = await self._wait(group, timeout)
         except ExceptionGroup as error:
             raise error.exceptions[0] from None

@@ -18,15 +18,21 @@ def alive() -> int:
     return worker_leases.living()
 
 
-def make_worker(name: str, concurrency: int, labels: Iterable[str] = ()) -> Worker:
+def make_worker(
+    name: str, concurrency: int, labels: Iterable[str] = (), modules: Iterable[str] = ()
+) -> Worker:
     """Return a worker that executes whatever `handlers` has, and runs.
+
+    Args:
+        modules: what was imported for it, and is wherever the cluster executes its tasks.
 
     Raises:
         InvalidRequest: it has too many labels.
         OrchestratorError: the store is in memory, where no other process finds it.
     """
     runs = DjangoRunStore()
-    cluster = make_cluster(orchestrator_settings().CLUSTER, handlers, os.environ)
+    environment = {**os.environ, "TASK_MODULES": ",".join(modules)}
+    cluster = make_cluster(orchestrator_settings().CLUSTER, handlers, environment)
     worker = Worker(name, concurrency, labels, cluster, lambda: put_runs(runs, worker.queue))
     register_runs(name, worker.store)
     return worker

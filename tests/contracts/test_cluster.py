@@ -1,7 +1,7 @@
 """What every cluster does: it keeps processes alive, drains them, and executes tasks.
 
-`deployment` is the world outside: the server, the database, and a web process to ask. A cluster
-that cannot be made here skips; one more is one more name in `KINDS`.
+`deployment` is the world outside: the server, the database, and a web process to ask. Here it is
+the local cluster; `tests/ray` has the same tests for Ray, and what is about Ray alone.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import signal
 import pytest
 
 from orchestrator.exceptions import Conflict, InvalidRequest, NotFound
-from orchestrator.runtime.cluster import KINDS, Process, Role, make_cluster
+from orchestrator.runtime.cluster import Process, Role, make_cluster
 from orchestrator.runtime.task_handlers import handlers
 from storage.tasks import Task
 from tests import worker_tasks
@@ -33,9 +33,9 @@ def deployment(tmp_path, redis_server):
     deployed.close()
 
 
-@pytest.fixture(params=KINDS)
-def kind(request):
-    return request.param
+@pytest.fixture
+def kind():
+    return "local"
 
 
 @pytest.fixture
@@ -48,7 +48,8 @@ async def cluster(kind, deployment):
 @pytest.fixture
 async def alone(kind):
     """A cluster that hosts nothing."""
-    cluster = make_cluster(kind, handlers, dict(os.environ))
+    environment = {**os.environ, "TASK_MODULES": "tests.worker_tasks"}
+    cluster = make_cluster(kind, handlers, environment)
     yield cluster
     await cluster.close()
 

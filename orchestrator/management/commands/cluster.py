@@ -10,8 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
+from orchestrator.management.labels import add_label, checked
 from orchestrator.runtime import lifeline
-from orchestrator.runtime.cluster import Cluster, Process, Role, make_cluster
+from orchestrator.runtime.cluster import Cluster, Process, Role, make_cluster, resources_of
 from orchestrator.runtime.task_handlers import handlers
 
 
@@ -23,21 +24,37 @@ class Command(BaseCommand):
             parser.add_argument(
                 f"--{role}s", type=int, default=0, metavar="N", help=f"how many {role}s"
             )
+        add_label(parser)
 
-    def handle(self, *args: Any, runners: int, workers: int, **options: Any) -> None:
+    def handle(
+        self, *args: Any, runners: int, workers: int, labels: list[str], **options: Any
+    ) -> None:
         counts = {Role.RUNNER: runners, Role.WORKER: workers}
         if min(counts.values()) < 0 or not any(counts.values()):
             raise CommandError("Say how many: --runners 2 --workers 1.")
-        wanted = [
-            Process(name=f"{role}-{number}", role=role)
-            for role, count in counts.items()
-            for number in range(1, count + 1)
-        ]
+        arguments = [f"--label={label}" for label in checked(labels)]
         try:
             cluster = make_cluster(orchestrator_settings().CLUSTER, handlers, os.environ)
+            wanted = [
+                Process(
+                    name=f"{role}-{number}",
+                    role=role,
+                    arguments=arguments,
+                    resources=_resources(cluster, role, labels),
+                )
+                for role, count in counts.items()
+                for number in range(1, count + 1)
+            ]
             asyncio.run(_serve(cluster, wanted))
         except OrchestratorError as error:
             raise CommandError(error.message) from None
+
+
+def _resources(cluster: Cluster, role: Role, labels: list[str]) -> dict[str, float]:
+    """Return what a process holds. A worker holds nothing: its tasks do, wherever they are."""
+    if role is Role.WORKER or not cluster.has_resources:
+        return {}
+    return resources_of([*orchestrator_settings().RUNNER_LABELS, *labels])
 
 
 async def _serve(cluster: Cluster, wanted: list[Process]) -> None:

@@ -41,7 +41,8 @@ class Command(BaseCommand):
         settings = orchestrator_settings()
         if settings.MAX_CONCURRENT_TASKS < 1:
             raise CommandError("MAX_CONCURRENT_TASKS must be 1 or more.")
-        for module in (*settings.TASK_MODULES, *modules):
+        modules = [*settings.TASK_MODULES, *modules]
+        for module in modules:
             try:
                 import_module(module)
             except ImportError as error:
@@ -53,13 +54,15 @@ class Command(BaseCommand):
             limit_answers()
             credential_keys.check_at_start()
             redact_prints()  # runs take place here
-            asyncio.run(_serve(name, settings.MAX_CONCURRENT_TASKS, found))
+            asyncio.run(_serve(name, settings.MAX_CONCURRENT_TASKS, found, modules))
         except OrchestratorError as error:
             raise CommandError(error.message) from None
 
 
-async def _serve(name: str, concurrency: int, labels: Collection[str]) -> None:
-    worker = workers.make_worker(name, concurrency, labels)
+async def _serve(
+    name: str, concurrency: int, labels: Collection[str], modules: Collection[str]
+) -> None:
+    worker = workers.make_worker(name, concurrency, labels, modules)
     asked = False
 
     def on_signal() -> None:
