@@ -13,9 +13,6 @@ within one run mean something.
 import contextlib
 import importlib.util
 import json
-import os
-import secrets
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,11 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from contenders.stamp_file import SIZE
-from dev_execute import Server, manage, wait_for
+from deployed import cpu, deployed, environment, free_port, python
+from dev_execute import Server, wait_for
 from sides import HERE, private_server
-
-from orchestrator.runtime import lifeline
-from orchestrator.security.keyring import new_key
 
 DASHBOARDS = 50
 USERS = 5
@@ -40,11 +35,6 @@ SPEED_BUDGET, AGE_BUDGET = 0.97, 500.0
 CONTENDERS = ("ours", "core", "pubsub")
 _AT_REST = 0.06
 """Seconds of processor time in one second of a server that delivers nothing."""
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def python(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, *arguments], text=True, **options)
 
 
 @contextlib.contextmanager
@@ -56,12 +46,6 @@ def ended(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]
         process.communicate()
 
 
-def cpu(pid: int) -> float:
-    """Return the seconds of processor time that a process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
 def settled(pid: int) -> float:
     """Return the processor time of a server when it has nothing more to deliver."""
     before = cpu(pid)
@@ -71,12 +55,6 @@ def settled(pid: int) -> float:
         if now - before < _AT_REST:
             return now
         before = now
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -98,41 +76,15 @@ def dashboards(port: int, path: str, tokens: list[str], **more: Any) -> Iterator
         seen.update(json.loads(clients.communicate()[0]))
 
 
-def environment(**more: str) -> dict[str, str]:
-    paths = os.pathsep.join([str(HERE), str(HERE.parent)])
-    return {**os.environ, "PYTHONPATH": paths, **more}
-
-
 @contextlib.contextmanager
 def deployment(redis_url: str) -> Iterator[tuple[Server, int, list[str], Path]]:
     """Run a web process and a runner; gives the server, its pid, tokens, and where stamps go."""
-    with tempfile.TemporaryDirectory(prefix="w5-") as folder, contextlib.ExitStack() as started:
+    with tempfile.TemporaryDirectory(prefix="w5-") as folder:
         stamps = Path(folder) / "stamps"
         with stamps.open("wb") as file:
             file.truncate(SIZE)
-        port = free_port()
-        settings = environment(
-            DJANGO_SETTINGS_MODULE="contenders.feed_settings", DATA_DIR=folder, DATABASE_URL="",
-            REDIS_URL=redis_url, SECRET_KEY=secrets.token_urlsafe(32), PORT=str(port),
-            ORCHESTRATOR_CREDENTIAL_KEYS=new_key(),
-            LOG_LEVEL="WARNING", FEED_STAMPS=str(stamps),
-            DJANGO_SUPERUSER_PASSWORD=secrets.token_urlsafe(16),
-        )  # fmt: skip
-        manage(settings, "migrate", "-v0")
-        tokens = []
-        for name in range(USERS):
-            manage(settings, "createsuperuser", "--noinput", f"--username=u{name}", "--email=")
-            tokens.append(manage(settings, "create_token", f"u{name}").split()[-1])
-        held, lost = os.pipe()
-        options = {"env": {**settings, lifeline.VARIABLE: str(held)}, "pass_fds": [held]}
-        web = python("-m", "orchestrator.runtime.web", cwd=folder, **options)
-        runner = python(str(HERE.parent / "manage.py"), "runner", cwd=folder, **options)
-        os.close(held)
-        started.callback(web.wait)
-        started.callback(runner.wait)
-        started.callback(os.close, lost)  # first: what hears of it ends
-        wait_for(port)
-        yield Server(port=port, token=tokens[0]), web.pid, tokens, stamps
+        with deployed(redis_url, users=USERS, FEED_STAMPS=str(stamps)) as system:
+            yield system.server, system.web, system.tokens, stamps
 
 
 def delivered(
