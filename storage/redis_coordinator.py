@@ -2,14 +2,12 @@
 
 import math
 import time
-from pathlib import Path
 
 from orchestrator.exceptions import NotFound
 from storage.coordinator import Coordinator
 from storage.redis_client import Client, translated
-from storage.redis_scripts import Connections, Script
+from storage.redis_scripts import Connections, Script, script_text
 
-_LUA = Path(__file__).with_name("lua")
 _LONGEST_WAIT = 2.0
 """Seconds; less than the client waits for an answer. What wakes is a push, not the end of this."""
 
@@ -20,11 +18,11 @@ class RedisCoordinator(Coordinator):
         connections = Connections(client)
 
         def script(name: str, flags: str = "") -> Script:
-            return Script(connections, f"#!lua{flags}\n{(_LUA / name).read_text()}")
+            return Script(connections, script_text(flags, name))
 
-        self._open = script("open.lua")
-        self._arrive = script("arrive.lua")
-        self._gather = script("gather.lua", " flags=no-writes")
+        self._open = script("open")
+        self._arrive = script("arrive")
+        self._gather = script("gather", " flags=no-writes")
 
     @translated
     async def open(self, group_id: str, batches: int, ttl: float) -> None:

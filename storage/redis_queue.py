@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -36,10 +35,9 @@ from storage.base import (
     inbox,
 )
 from storage.redis_client import Client, Keys, translated
-from storage.redis_scripts import Connections, Script
+from storage.redis_scripts import Connections, Script, script_text
 from storage.redis_wire import STATE, commit_args, commit_result, queue_stats, slot_state
 
-_LUA = Path(__file__).with_name("lua")
 _GROUP = "loop"
 _PURGED_AT_ONCE = 1000
 _LONGEST_WAIT = 2.0
@@ -49,13 +47,10 @@ _LONGEST_WAIT = 2.0
 class RedisQueueStore(QueueStore):
     def __init__(self, client: Client) -> None:
         self._client = client
-        source = {path.stem: path.read_text() for path in _LUA.glob("*.lua")}
-
         connections = Connections(client)
 
         def script(flags: str, *names: str) -> Script:
-            text = "\n".join(source[name] for name in names)
-            return Script(connections, f"#!lua{flags}\n{text}")
+            return Script(connections, script_text(flags, *names))
 
         relieving = " flags=allow-oom"  # what frees memory, or needs next to none
         self._begin = script(relieving, "begin")

@@ -6,14 +6,24 @@ own connecting, packing, parsing and timeouts. Nothing is ever repeated, but for
 server has been told to forget.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
 from storage.redis_client import Client
+
+_LUA = Path(__file__).with_name("lua")
+
+
+@functools.cache
+def script_text(flags: str, *names: str) -> str:
+    """Return the text of a script that is made of these files: one, for all loops of a process."""
+    return f"#!lua{flags}\n" + "\n".join((_LUA / f"{name}.lua").read_text() for name in names)
 
 
 class Connections:
