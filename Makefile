@@ -63,6 +63,7 @@ bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/workers.py
 	$(BIN)/python bench/groups.py
 	$(BIN)/python bench/feed.py
+	$(BIN)/python bench/many.py
 
 faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
 	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults tests/cluster -m fault -n 2
