@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto --dist loadfile
 N ?= 2000
+MINUTES ?= 120
 
 # Candidates: the first that runs and is new enough is taken (a pyenv shim may exist and fail).
 PYTHON ?= python3.13 python3.12 python3.11 python3
@@ -23,7 +24,7 @@ define install
 	&& cat requirements.txt requirements-otel.txt $(1) > $(VENV)/$(1).installed; }
 endef
 
-.PHONY: run test test-postgres test-ray check frontend lock pictures bench faults security clean venv venv-bench venv-dev venv-frontend venv-ray
+.PHONY: run test test-postgres test-ray check frontend lock pictures bench capacity soak faults security clean venv venv-bench venv-dev venv-frontend venv-ray
 
 run: venv ## the system with its examples, on http://127.0.0.1:$PORT
 	@exec $(BIN)/python manage.py up
@@ -64,6 +65,14 @@ bench: venv-bench ## the measurements of bench/, beside peers in the same run
 	$(BIN)/python bench/groups.py
 	$(BIN)/python bench/feed.py
 	$(BIN)/python bench/many.py
+	$(BIN)/python bench/scale.py
+
+capacity: venv-dev ## what runners, loops and items cost here, and what a fleet would; see docs/capacity.md
+	$(BIN)/python -m tests.postgres $(BIN)/python bench/footprint.py
+	$(BIN)/python bench/capacity_model.py
+
+soak: venv-dev ## three workflows for MINUTES while runners are killed, and what piles up
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest tests/faults/test_soak.py
 
 faults: venv-dev ## the tests that kill, pause or cut off processes; N items in each row
 	FAULT_ITEMS=$(N) $(BIN)/pytest tests/faults tests/cluster -m fault -n 2

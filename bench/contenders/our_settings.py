@@ -4,5 +4,5 @@ from config.settings import *  # noqa: F403
 
 ORCHESTRATOR = {
     **ORCHESTRATOR,  # noqa: F405
-    "NODE_PACKAGES": ["contenders.noop", "contenders.stamp"],
+    "NODE_PACKAGES": ["contenders.noop", "contenders.stamp", "contenders.work"],
 }

@@ -1,19 +1,18 @@
 """R9, R10: a queue that nobody reads holds its writer up, and nothing grows."""
 
 import time
-from pathlib import Path
 
 import pytest
 import redis
 
 from tests.faults.checker import Checker
+from tests.faults.processes import MEGABYTE, resident
 from tests.faults.workflows import ITEMS, PATIENCE, counter, hand_over, linked, recording, sink
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
 WATCHED = 4 + ITEMS / 2000
 """Seconds for which a full queue is looked at."""
-MEGABYTE = 1024**2
 LIMITS = {"max_length": 500, "max_bytes": 2 * MEGABYTE}
 QUEUE = "queue_writer-1_reader-1"
 
@@ -30,14 +29,14 @@ def test_r9_a_queue_is_full(deployment, nemesis, row, limit):
     deployment.post("/prod/start", workflow)
     eventually(lambda: is_blocked(deployment, workflow))
     with redis.Redis.from_url(deployment.redis.url) as client:
-        memory, server = resident(runner), client.info("memory")["used_memory"]
+        memory, server = resident(runner.tree()), client.info("memory")["used_memory"]
         until = time.monotonic() + WATCHED
         while time.monotonic() < until:
             assert held(client, checker, limit) <= size
             time.sleep(0.2)
         assert is_blocked(deployment, workflow)
         assert client.info("memory")["used_memory"] - server < MEGABYTE
-        grown = (resident(runner) - memory) / MEGABYTE
+        grown = (resident(runner.tree()) - memory) / MEGABYTE
     assert grown < 20
     (deployment.folder / "open").touch()
     nemesis.note()
@@ -66,9 +65,3 @@ def held(client, checker, limit):
     if limit == "max_length":
         return client.xlen(checker.key(QUEUE))
     return sum(len(fields[b"b"]) for _, fields in client.xrange(checker.key(QUEUE)))
-
-
-def resident(runner):
-    """Return the bytes of memory of a runner and all below it."""
-    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in runner.tree()]
-    return sum(pages) * 4096
