@@ -51,16 +51,18 @@ def choose(runs_on: Iterable[str], peers: Iterable[Peer], counts: Counter[str]) 
 def surplus(
     held: Iterable[Wanting], me: str, peers: Iterable[Peer], counts: Counter[str]
 ) -> list[str]:
-    """Return the keys of the slots that other runners should have: each has two fewer at least."""
-    others = [peer for peer in peers if peer.id != me and not peer.draining]
-    now = Counter(counts)
+    """Return the keys of the slots that other runners should have: each has two fewer at least, and
+    is the one that the slot falls to once it is free, or it would come straight back."""
+    known, now = list(peers), Counter(counts)
     going = []
     for slot in held:
-        taker = choose(slot.runs_on, others, now)
-        if taker is not None and now[taker] + 2 <= now[me]:
-            now[taker] += 1
-            now[me] -= 1
-            going.append(slot.key)
+        now[me] -= 1
+        taker = choose(slot.runs_on, known, now)
+        if taker is None or taker == me or now[taker] >= now[me]:
+            now[me] += 1
+            continue
+        now[taker] += 1
+        going.append(slot.key)
     return going
 
 

@@ -68,3 +68,18 @@ def test_nothing_is_given_back_that_no_other_runner_fits():
     others = [peer("b"), peer("c", "gpu", draining=True)]
     held = slots("gpu", count=4)
     assert surplus(held, "a", [peer("a", "gpu"), *others], Counter(a=4)) == []
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "gone"),
+    [(0.5, 1.2, 0), (1.2, 0.5, 2), (1.2, 3.0, 2)],
+    ids=["the other is busy", "this one is busy", "both are"],
+)
+def test_nothing_is_given_back_that_would_come_straight_back(mine, other, gone):
+    """What is free falls to a machine that is not busy, however many slots it has."""
+    peers = [peer("a", load=mine), peer("b", load=other)]
+    held = slots(count=4)
+    going = surplus(held, "a", peers, Counter(a=4))
+    assert len(going) == gone
+    free = [slot for slot in held if slot.key in going]
+    assert Offers().mine("a", free, peers, Counter(a=4 - gone)) == []
