@@ -108,10 +108,10 @@ def _rows(body: bytes) -> list[dict[str, Any]]:
 
 
 def _is_ours(row: Any) -> bool:
-    if not isinstance(row, dict) or not row.keys() >= _FIELDS:
+    if not isinstance(row, dict) or not row.keys() >= _FIELDS or not isinstance(row["nodes"], dict):
         return False
-    nodes = [values[2:] for values in row["nodes"].values()]
-    return all(len(told) == BUCKETS + 1 for told in (row["commits"], row["hops"], *nodes))
+    lists = [(row["commits"], 1), (row["hops"], 1), *((told, 3) for told in row["nodes"].values())]
+    return all(isinstance(told, list) and len(told) == BUCKETS + more for told, more in lists)
 
 
 def _key(runner_id: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import orjson
 import pytest
 
 from orchestrator.execution.durations import BOUNDS, BUCKETS, Durations
@@ -173,11 +174,15 @@ async def test_what_cannot_be_used_is_left_out(store, body):
     assert await read(store.cache, ["r"]) == []
 
 
-async def test_rows_of_another_release_are_left_out(store):
-    runner = Measures("r", store.cache)
-    runner.take(slot(), 1, {**counts(), "hops": [1, 2]})
-    runner.take(slot(loop="r"), 1, counts())
-    await runner.publish(())
+@pytest.mark.parametrize(
+    "other",
+    [{"hops": [1, 2]}, {"commits": None}, {"nodes": []}, {"nodes": {"a": 1}}],
+    ids=["shorter", "nothing", "no-object", "number"],
+)
+async def test_rows_of_another_release_are_left_out(store, other):
+    told = {"workflow": "w", "loop": "in", "slot": 0, "token": 1, **counts(), **other}
+    whole = {**told, **counts(), "loop": "r"}
+    await store.cache.set("measures:r", orjson.dumps([told, whole]), 10)
     assert [row["loop"] for row in await read(store.cache, ["r"])] == ["r"]
 
 
