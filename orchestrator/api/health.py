@@ -1,6 +1,6 @@
 """`/healthz` for whoever restarts processes, `/readyz` for whoever sends them requests."""
 
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, JsonResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -40,5 +40,5 @@ class ReadyView(APIView):
 def _known(request: Request) -> Actor | None:
     try:
         return asking(framework_request(request._request))
-    except (APIException, DatabaseError):
+    except (APIException, Error):
         return None
