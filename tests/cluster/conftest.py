@@ -5,9 +5,7 @@ import pytest
 from tests.cluster.islands import Island, Wire
 from tests.databases import PostgresDatabase
 from tests.deployment import Deployment
-from tests.faults.conftest import summarise
-from tests.faults.nemesis import Nemesis
-from tests.faults.table import Row
+from tests.faults.conftest import nemesis, row, summarise  # noqa: F401
 
 LEASE_TTL = 3
 
@@ -48,16 +46,6 @@ def wire():
         pytest.skip(f"no network namespaces here: {error}")
     yield made
     made.close()
-
-
-@pytest.fixture
-def nemesis(deployment, request):
-    return Nemesis(deployment, request.node.name)
-
-
-@pytest.fixture
-def row(request):
-    return Row(request)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -68,6 +68,13 @@ class Wire:
         net = f"10.{200 + number % 50}.{uuid.uuid4().int % 250}"
         self.host = f"{net}.1"
         _ip("netns", "add", self.name)
+        try:
+            self._lay(net)
+        except PermissionError:
+            self.close()
+            raise
+
+    def _lay(self, net: str) -> None:
         _ip("link", "add", self._end, "type", "veth", "peer", "name", "inner", "netns", self.name)
         _ip("addr", "add", f"{self.host}/30", "dev", self._end)
         _ip("link", "set", self._end, "up")

@@ -61,7 +61,7 @@ class Line:
     @property
     def links(self) -> int:
         """How many connections are in use: not lost."""
-        return sum(not link.lost for link in self._links)
+        return sum(not link.lost for link in list(self._links))
 
     def switch(self, mode: str) -> None:
         """Cut it, or open it again."""
