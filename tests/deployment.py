@@ -312,6 +312,14 @@ def _parent(entry: Path) -> int:
         return 0
 
 
+def lives(pid: int) -> bool:
+    """Tell whether a process has not ended; one that nobody has waited for has."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def send(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process that may have ended already."""
     with contextlib.suppress(ProcessLookupError):

@@ -15,7 +15,7 @@ from orchestrator.runtime.cluster import Process, Role, make_cluster
 from orchestrator.runtime.task_handlers import handlers
 from storage.tasks import Task
 from tests import worker_tasks
-from tests.deployment import Deployment, send
+from tests.deployment import Deployment, lives, send
 from tests.faults import graphs
 from tests.faults.workflows import chain, delay, pipeline, recording
 from tests.waiting import until
@@ -134,7 +134,7 @@ async def test_the_end_of_a_cluster_drains_what_it_hosts(kind, deployment, runne
     pid = (await living(cluster))["r1"].pid
     await cluster.close()
     assert runners() == 0
-    await until(lambda: not _lives(pid), WAIT)
+    await until(lambda: not lives(pid), WAIT)
     assert deployment.loop(workflow, "source")["state"] == "pending"  # for whoever comes next
     assert values(deployment) == list(range(len(values(deployment))))
 
@@ -144,7 +144,7 @@ async def test_all_that_is_hosted_can_be_ended_at_once(cluster, deployment, runn
     await until(lambda: runners() == 1, WAIT)
     pid = (await living(cluster))["r1"].pid
     cluster.kill()
-    await until(lambda: not _lives(pid), WAIT)
+    await until(lambda: not lives(pid), WAIT)
 
 
 async def test_a_hosted_worker_executes_runs(cluster, deployment):
@@ -213,11 +213,3 @@ async def test_a_task_that_is_cancelled_ends(alone, tmp_path):
     await asyncio.wait([executing], timeout=WAIT)
     assert executing.cancelled()
     await until(lambda: worker_tasks.lines(file) == ["begun a", "cancelled a"], WAIT)
-
-
-def _lives(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

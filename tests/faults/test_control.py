@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.deployment import PROC
+from tests.deployment import lives
 from tests.faults.workflows import chain, counter, delay, faulty, hand_over, linked, recording, sink
 from tests.nodes.recording import DOOR, LOG
 from tests.waiting import eventually
@@ -230,15 +230,8 @@ def test_the_second_signal_ends_a_runner_at_once(deployment):
     eventually(lambda: states(deployment, workflow)["source"] == "draining")
     runner.process.send_signal(signal.SIGTERM)
     assert runner.process.wait(5) == 130
-    eventually(lambda: not any(alive(pid) for pid in tree), 10)
+    eventually(lambda: not any(lives(pid) for pid in tree), 10)
     (deployment.folder / DOOR.name).touch()
     deployment.start_runner()
     deployment.wait_for(workflow, "completed")
     assert values(deployment, "out.jsonl") == list(range(5))
-
-
-def alive(pid):
-    try:
-        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
