@@ -164,6 +164,7 @@ async def _show(graphs: Any, runs: Any, id: str) -> dict[str, Any]:
     return {
         "run": {name: getattr(run, name) for name in ("status", "state", "steps", "error")},
         "parent": run.parent,
+        "runs_on": run.runs_on,
         "log": [[step.node, step.number, step.error] for step in await runs.steps(id)],
         "checkpoints": [found.body.decode() for found in await runs.checkpoints(id)],
     }

@@ -83,6 +83,8 @@ def test_every_problem_is_told_at_once_with_its_place(api):
         {"id": "g", "type": "queue-writer", "data": {"config": {"queue_name": "q"}}},
         {"id": "h", "type": "deduplicate", "data": {"form": {"key": "x"}}},
         {"id": "i", "type": "debug", "data": {"config": {"retry": {"max_attempts": 3}}}},
+        {"id": "j", "type": "debug", "data": {"config": {"runs_on": ["a", "b", "c"]}}},
+        {"id": "k", "type": "debug", "data": {"config": {"runs_on": ["c", "d", "e", "f"]}}},
     ]
     edges = [
         {"source": "a", "target": "nobody"},
@@ -104,6 +106,7 @@ def test_every_problem_is_told_at_once_with_its_place(api):
         "nodes[6].type",
         "nodes[7].type",
         "nodes[8].data.config.retry",
+        "nodes[10].data.config.runs_on",
         "edges[0].target",
         "edges[1].condition",
         "edges[2].on_limit",

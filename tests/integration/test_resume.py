@@ -281,7 +281,7 @@ def test_a_waiting_run_fails_on_another_version_of_the_graph(server):
 
 
 def test_a_fork_goes_its_own_way_from_an_old_checkpoint(server):
-    make(server)
+    make(server, runs_on=["gpu"])
     server.ask("execute", id="r")
     before = show(server)
     made = server.ask("fork", run_id="r", checkpoint=2)["id"]
@@ -289,6 +289,7 @@ def test_a_fork_goes_its_own_way_from_an_old_checkpoint(server):
     forked = show(server, made)
     assert forked["run"]["state"] == before["run"]["state"]
     assert forked["parent"] == {"run": "r", "checkpoint": 2}
+    assert forked["runs_on"] == ["gpu"]
     assert [step[0] for step in forked["log"]] == ["a", "b", "c"]
     assert show(server) == before
     assert server.effects() == [*TRAIL, *TRAIL[2:]]

@@ -14,7 +14,7 @@ from orchestrator.execution.tasks import TaskSpec
 from orchestrator.runtime.task_groups import DistributedExecutor
 from storage.datastore import open_store
 from storage.tasks import Task, TaskQueue, put_and_wait
-from tests.deployment import Deployment
+from tests.deployment import Deployment, lives
 from tests.waiting import until
 from tests.worker_tasks import lines
 
@@ -122,7 +122,7 @@ async def test_a_timeout_ends_the_process_of_a_task(deployment, call, tmp_path):
     result = await call("hold_in_thread", arguments, type="apart", timeout=15)
     assert result.reason == "timeout"
     pid = int(lines(file)[0].split()[2])
-    await until(lambda: not _lives(pid), WAIT)
+    await until(lambda: not lives(pid), WAIT)
 
 
 async def test_a_task_in_a_process_gives_its_value_its_error_and_its_death(
@@ -144,7 +144,7 @@ async def test_a_process_of_a_task_ends_with_its_worker(deployment, queue, tmp_p
     await queue.put(Task(type="apart", arguments=given))
     await until(lambda: lines(file), WAIT)
     worker.kill()
-    await until(lambda: not _lives(int(lines(file)[0].split()[2])), WAIT)
+    await until(lambda: not lives(int(lines(file)[0].split()[2])), WAIT)
 
 
 async def test_retries_come_with_growing_pauses_and_end(deployment, call, tmp_path):
@@ -265,6 +265,16 @@ async def test_one_living_worker_has_a_name(deployment, call):
     first.kill()
     assert (await call("double", {"n": 2})).value == 4  # when the lease has ended
     assert [row["token"] for row in deployment.workers()] == [2]
+
+
+async def test_a_worker_that_died_comes_back_under_its_name_with_other_labels(deployment, call):
+    """Its slot is for workers of the old labels, and nobody else is there to give it up."""
+    first = deployment.start_worker(TASKS, WORKER_ID="ada")
+    assert (await call("double", {"n": 1})).ok
+    first.kill()
+    deployment.start_worker(TASKS, "--label=gpu", WORKER_ID="ada")
+    assert (await call("double", {"n": 2}, runs_on=("gpu",))).value == 4
+    assert [row["worker"] for row in deployment.workers()] == ["", "ada"]
 
 
 async def test_who_loses_its_lease_drops_what_it_has_in_hand(deployment, queue, tmp_path):
@@ -401,11 +411,3 @@ async def test_a_member_that_cannot_leave_the_process_is_refused(store, queue):
 async def test_a_task_may_wait_for_members_that_its_own_worker_executes(deployment, call):
     deployment.start_worker(TASKS, MAX_CONCURRENT_TASKS="1")
     assert (await call("fan_out", {"members": 5})).value == [0, 2, 4, 6, 8]
-
-
-def _lives(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
