@@ -96,11 +96,14 @@ class Child:
         now = asyncio.get_running_loop().time
         while not self._draining.is_set():
             begun = now()
-            code = await self._live()
+            try:
+                end = f"ended with {await self._live()}"
+            except OSError as error:  # there may be memory, or a process, again soon
+                end = f"could not be started: {error.strerror}"
             if self._draining.is_set():
                 return
             delay = backoff.after(now() - begun)
-            logger.error("%s ended with %s; next start in %.1f s", self.name, code, delay)
+            logger.error("%s %s; next start in %.1f s", self.name, end, delay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._draining.wait(), delay)
 
