@@ -413,9 +413,9 @@ def test_a_busy_machine_gets_slots_last(labelled, memory):
     busy, idle = PaperFleet("a"), PaperFleet("b")
     enter("a", labels=["gpu"], load=1.5)
     enter("b", labels=["gpu"], load=0.2)
-    one, two = reconciler(busy, memory, settled=60), reconciler(idle, memory, settled=60)
-    settle(one, two)
+    settle(reconciler(busy, memory), reconciler(idle, memory))
     assert (len(busy.held), len(idle.held)) == (0, 5)
+    assert idle.moves == 0  # nothing goes there and straight back
 
 
 def test_what_a_runner_does_not_take_falls_to_the_next(labelled, memory, monkeypatch):
