@@ -1,11 +1,10 @@
 """What differs between two versions of a workflow, loop by loop."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from orchestrator.flow.builder import LoadedFlow
+from orchestrator.flow.digests import digest_of
 from orchestrator.flow.loops import Loop
 
 
@@ -39,8 +38,7 @@ def _digest(flow: LoadedFlow, loop: Loop) -> str:
             for edge in edges
         ],
     }
-    body = json.dumps(depends, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(body.encode()).hexdigest()
+    return digest_of(depends)
 
 
 def _places(flow: LoadedFlow, loop: Loop) -> list[int]:

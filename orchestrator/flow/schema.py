@@ -5,8 +5,6 @@ each node and edge, and for how they refer to each other; a problem of one kind 
 of another.
 """
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 
 from nodes.contract import NodeOptions
 from orchestrator.exceptions import Problem
+from orchestrator.flow.digests import digest_of
 from orchestrator.flow.problems import Loc, json_path, not_strict_json, raise_if_any
 from orchestrator.flow.shapes import (
     DEFAULT_OPTIONS,
@@ -128,8 +127,7 @@ def digest(workflow: Any) -> str:
         ],
         "entry_point": spec.entry_point,
     }
-    body = json.dumps(runs, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(body.encode()).hexdigest()
+    return digest_of(runs)
 
 
 def _limits(edge: EdgeSpec) -> list[int | str | None]:

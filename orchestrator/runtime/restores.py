@@ -10,8 +10,6 @@ proves that Redis had the slot by then, and what others have written since they 
 themselves does not mislead it.
 """
 
-import hashlib
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.execution.committer import EFFECT
+from orchestrator.flow.digests import digest_of
 from orchestrator.flow.loops import Loop
 from orchestrator.models import Checkpoint
 from orchestrator.runtime.leases import Slot
@@ -34,8 +33,7 @@ def checksum(row: Checkpoint) -> str:
         row.workflow_id, row.loop, row.slot, row.activation, row.version, row.token, row.sequence,
         row.states, row.oldest_at.timestamp(),
     ]  # fmt: skip
-    body = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(body.encode()).hexdigest()
+    return digest_of(said)
 
 
 def is_sound(row: Checkpoint) -> bool:
