@@ -20,7 +20,10 @@ CUT = 3 * LEASE_TTL
 
 
 def begin(deployment, name):
-    """Start counter -> queue -> delay -> recording -> file; return its id and its checker."""
+    """Start counter -> queue -> delay -> recording -> file; return its id and its checker.
+
+    When the counter has completed one slot is left, which no runner gives to another.
+    """
     nodes = (
         counter(ITEMS),
         {"id": "writer", "type": "queue-writer", "data": {}},
@@ -32,6 +35,8 @@ def begin(deployment, name):
     workflow = deployment.create(linked(name, *nodes))
     checker = Checker(deployment, workflow, items=ITEMS, nodes=(name,), paths=(f"{name}.jsonl",))
     deployment.post("/prod/start", workflow)
+    eventually(lambda: deployment.loop(workflow, "source")["state"] == "completed")
+    eventually(lambda: checker.executed() > ITEMS / 20)
     return workflow, checker
 
 
@@ -52,14 +57,8 @@ def test_r17_a_runner_is_cut_off(deployment, make_island, nemesis, row, servers,
     island, other = make_island(), make_island()
     runner = island.start_runner()
     workflow, checker = begin(deployment, name)
-    eventually(lambda: checker.executed() > ITEMS / 20)
     other.start_runner()
     eventually(alive(deployment, workflow, 2))
-    # Then there is one slot left, which no runner gives back.
-    eventually(lambda: deployment.loop(workflow, "source")["state"] == "completed")
-    if deployment.holder(workflow, "reader") is not runner:
-        island, other = other, island
-        runner = island.runner
     acts = executed_by(checker, runner, name)
     tokens = deployment.tokens(workflow)
     cut_at = time.monotonic()
@@ -86,7 +85,6 @@ def test_r17_the_wire_is_pulled(deployment, make_island, wire, nemesis, row):
     island, other = make_island(wire.host, wire.inside), make_island()
     runner = island.start_runner()
     workflow, checker = begin(deployment, "wire")
-    eventually(lambda: checker.executed() > ITEMS / 20)
     acts = executed_by(checker, runner, "wire")
     cut_at = time.monotonic()
     with wire.pulled():
