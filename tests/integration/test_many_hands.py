@@ -55,7 +55,7 @@ def runner(chance, name):
     """Do what a runner does beside its loops."""
     taken = 0
     for _ in range(ROUNDS):
-        leases.heartbeat(name, "host", 1, 30)
+        leases.heartbeat(leases.RunnerEntry(id=name, host="host", pid=1), 0.0, 30)
         found = leases.slots(name)
         chance.shuffle(found)
         for slot in found:
