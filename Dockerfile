@@ -11,7 +11,8 @@ RUN python -m venv /venv \
 FROM ${PYTHON_IMAGE}
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     DATA_DIR=/data HEALTH_FILE=/tmp/orchestrator.alive
-RUN useradd --system --uid 10001 --user-group --home-dir /data orchestrator \
+RUN groupadd --gid 10001 orchestrator \
+    && useradd --uid 10001 --gid orchestrator --home-dir /data --no-create-home orchestrator \
     && install -d -o orchestrator -g orchestrator -m 700 /data
 WORKDIR /app
 COPY --from=packages /venv /venv
