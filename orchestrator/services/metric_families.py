@@ -35,7 +35,7 @@ _DURATIONS = BUCKETS + 1
 _REASONS = frozenset(
     {
         *("queue_full", "dead_letters_full", "retries_full", "redis_full", "redis_down"),
-        *("database_down", "waiting_for_runner", "crash_loop", "no_process"),
+        *("crash_loop", "no_process"),
     }
 )
 """Any other reason is the message of an error, of which there is no end."""
