@@ -159,7 +159,8 @@ async def test_what_a_batch_held_back_begins_a_trace(house):
     assert len(produced) == 3 and read.context.trace_id not in produced
 
 
-async def test_a_retry_goes_on_in_the_trace_and_says_so(house):
+def fail_at_first(house):
+    """Let nodes of the type `once` refuse each item the first time."""
     seen = Counter()
 
     async def once(node, item):
@@ -169,6 +170,10 @@ async def test_a_retry_goes_on_in_the_trace_and_says_so(house):
         return item
 
     house.node(once)
+
+
+async def test_a_retry_goes_on_in_the_trace_and_says_so(house):
+    fail_at_first(house)
     policy = {"max_attempts": 2, "delay": 0.01}
     traces = Recorded()
     await house.run(line(counter(2), part("o", "once", retry=policy), sink()), traces=traces)
@@ -184,15 +189,7 @@ async def test_a_retry_goes_on_in_the_trace_and_says_so(house):
 
 
 async def test_a_retry_of_what_was_not_followed_is_not_followed(house):
-    seen = Counter()
-
-    async def once(node, item):
-        seen[item.id] += 1
-        if seen[item.id] == 1:
-            raise ValueError("not yet")
-        return item
-
-    house.node(once)
+    fail_at_first(house)
     policy = {"max_attempts": 2, "delay": 1.3, "jitter": 0}  # when another trace may begin
     traces = Recorded(per_second=1)
     await house.run(line(counter(2), part("o", "once", retry=policy), sink()), traces=traces)
