@@ -1,4 +1,5 @@
-"""Whether a process of ours still works, asked by whoever restarts it: `python -m ... ROLE`.
+"""Whether a process of ours still works, asked by whoever restarts it: `python -m ... ROLE`; with
+`ready` for the role, whether the web process should be sent requests.
 
 A runner and a worker give a sign every second from the event loop that does their work. The sign
 says nothing about Redis or the database: both wait for those, and to start them anew would help
@@ -22,6 +23,8 @@ PERIOD = 1.0
 PATIENCE = 15.0
 """Seconds without a sign after which a process is taken for dead."""
 TIMEOUT = 3.0
+LOOKING = 6.0
+"""Seconds for `/readyz`, which waits for the database and for Redis."""
 
 
 class Unhealthy(Exception):
@@ -85,24 +88,35 @@ def check_web(environment: Mapping[str, str]) -> None:
     Raises:
         Unhealthy: it does not.
     """
+    _ask(environment, "/healthz", TIMEOUT)
+
+
+def check_ready(environment: Mapping[str, str]) -> None:
+    """Raise unless the web process of this machine has all that it needs for requests.
+
+    Raises:
+        Unhealthy: it has not.
+    """
+    _ask(environment, "/readyz", LOOKING)
+
+
+def _ask(environment: Mapping[str, str], path: str, patience: float) -> None:
     port = int(environment.get("PORT") or 8000)
     hosts = environment.get("ALLOWED_HOSTS") or "localhost"
     host = hosts.split(",")[0].strip().lstrip(".")
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
     try:
-        connection.request(
-            "GET", "/healthz", headers={"Host": host if host != "*" else "localhost"}
-        )
+        connection.request("GET", path, headers={"Host": host if host != "*" else "localhost"})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         raise Unhealthy(f"port {port} does not answer: {error}") from None
     finally:
         connection.close()
     if status != http.HTTPStatus.OK:
-        raise Unhealthy(f"/healthz answered {status}")
+        raise Unhealthy(f"{path} answered {status}")
 
 
-CHECKS = {"web": check_web, "runner": check_signs, "worker": check_signs}
+CHECKS = {"web": check_web, "runner": check_signs, "worker": check_signs, "ready": check_ready}
 
 
 def main(arguments: list[str], environment: Mapping[str, str]) -> str:

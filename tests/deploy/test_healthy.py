@@ -77,7 +77,7 @@ async def test_where_no_file_can_be_a_process_says_so_and_goes_on(monkeypatch, c
 
 @pytest.mark.parametrize("arguments", [(), ("no-such",), ("web", "runner")])
 def test_an_unknown_role_is_refused(arguments):
-    assert ask(*arguments) == (1, "give one of: web, runner, worker")
+    assert ask(*arguments) == (1, "give one of: web, runner, worker, ready")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,15 @@ def test_a_web_process_that_refuses_or_is_gone_is_not_healthy():
         assert ask("web", PORT=str(server.port)) == (1, "web: /healthz answered 503")
     status, told = ask("web", PORT=str(server.port))
     assert status == 1 and "does not answer" in told
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(200, (0, "")), (503, (1, "ready: /readyz answered 503"))]
+)
+def test_a_web_process_is_asked_whether_it_is_ready(status, said):
+    with WebServer(lambda request: Reply(status=status)) as server:
+        assert ask("ready", PORT=str(server.port)) == said
+        assert [request.path for request in server.requests] == ["/readyz"]
 
 
 def test_the_check_costs_no_framework():
