@@ -90,10 +90,10 @@ def traces() -> Iterator[Finding]:
         or "http://localhost:4318"
     )
     parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    place = f"{host}:{port}"
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=2).close()
+        socket.create_connection((host, port), timeout=2).close()
     except OSError as error:
         advice = "Start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT."
         yield warn("traces", f"nobody takes spans at {place}: {error.strerror or error}", advice)
