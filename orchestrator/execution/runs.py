@@ -4,7 +4,13 @@ import asyncio
 from typing import Any
 
 from nodes.contract import Json
-from orchestrator.exceptions import Conflict, InvalidPayload, OrchestratorError, RunTimeout
+from orchestrator.exceptions import (
+    Conflict,
+    InvalidPayload,
+    OrchestratorError,
+    RunTimeout,
+    StoreUnavailable,
+)
 from orchestrator.execution.checkpoints import Snapshot
 from orchestrator.execution.compiled import CompiledGraph
 from orchestrator.execution.context import RunEnded
@@ -76,6 +82,7 @@ class Run:
 
         Raises:
             InvalidPayload: the state is no dict; or, of a recorded run, not JSON or too large.
+            StoreUnavailable: what a recorded run has done cannot be kept, or its channel not read.
         """
         context = self.context
         if not isinstance(state, dict):
@@ -125,6 +132,8 @@ class Run:
                 await self._graph.engine.resume(context, ready)
             else:
                 await self._in_time(ready, context.limits.timeout)
+        except StoreUnavailable:  # not a node's, which would be NodeFailed: nothing can be recorded
+            raise
         except (RunEnded, OrchestratorError) as error:
             result = self._ended_by(error)
         except asyncio.CancelledError:

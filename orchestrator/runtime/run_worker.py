@@ -64,8 +64,8 @@ async def execute_run(
     """Bring a run to its end, and return it; None if there is nothing to do here: it is gone, or
     another living worker has it.
 
-    How it ended is in its record, also when it failed. If this is cancelled, the run is let go, and
-    another worker may take it at once.
+    How it ended is in its record, also when it failed. If this is cancelled, or a store is away,
+    the run is let go, and another worker may take it at once.
 
     Args:
         owner: the id of this worker. feed: told of every step.
@@ -73,7 +73,7 @@ async def execute_run(
         stale_after: seconds without a sign of life after which an owner is taken for dead.
 
     Raises:
-        StoreUnavailable: the database is away; the run goes on when its task comes again.
+        StoreUnavailable: the database or Redis is away; the run goes on when its task comes again.
     """
     run = await _claim(runs, run_id, owner, stale_after)
     if run is None or run.status != "running":
@@ -84,7 +84,7 @@ async def execute_run(
     except LeaseLost:
         logger.warning("run %s has another owner", run_id)
         return None
-    except asyncio.CancelledError:
+    except (StoreUnavailable, asyncio.CancelledError):
         with contextlib.suppress(OrchestratorError):  # then it is found when it is stale
             await asyncio.shield(runs.release(run_id, run.token))
         raise

@@ -1,4 +1,4 @@
-"""The database goes away at moments that no fault from outside would hit."""
+"""The database, or Redis, goes away at moments that no fault from outside would hit."""
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -10,6 +10,7 @@ from orchestrator.runtime.database import in_thread
 from orchestrator.runtime.run_graphs import load_graph
 from orchestrator.runtime.run_worker import execute_run
 from orchestrator.services.run_store import DjangoGraphStore, DjangoRunStore
+from storage.memory import MemoryChannel
 from storage.runs import GraphRecord, RunRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,6 +44,33 @@ async def test_a_run_does_not_fail_because_its_graph_could_not_be_read(stores, m
         await execute_run("r", owner="w", stale_after=0.1, **stores)
     ended = await execute_run("r", owner="w", stale_after=0.1, **stores)
     assert (ended.status, ended.state) == ("completed", {"x": "y"})
+
+
+class Interrupted(MemoryChannel):
+    """A channel whose server closes one connection, and is there again at once."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.left = at
+
+    async def keys(self):
+        self.left -= 1
+        if not self.left:
+            raise StoreUnavailable("Redis is away: Connection closed by server.")
+        return await super().keys()
+
+
+@pytest.mark.parametrize("at", [1, 2, 3], ids=["at its begin", "at a checkpoint", "at its end"])
+async def test_a_run_does_not_fail_because_its_channel_could_not_be_read(stores, at):
+    channel = Interrupted(at)
+    with pytest.raises(StoreUnavailable):
+        await execute_run("r", owner="w", channels=lambda _: channel, **stores)
+    waiting = await stores["runs"].get("r")
+    assert (waiting.status, waiting.error, waiting.beat_at) == ("running", None, None)
+    ended = await execute_run("r", owner="v", channels=lambda _: channel, **stores)
+    assert (ended.status, ended.state) == ("completed", {"x": "y"})
+    assert ended.crashes == 0
+    assert [step.node for step in await stores["runs"].steps("r")] == ["a"]
 
 
 async def test_an_error_that_is_none_of_the_connection_stays_one():
