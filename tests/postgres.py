@@ -35,7 +35,7 @@ def find_programs() -> Path | None:
 class Postgres:
     """A server in a folder of its own. It does not run as root: it refuses to.
 
-    It keeps its data over `kill` and `start`.
+    It keeps its data over `kill` and `start`, and over `restart`.
     """
 
     def __init__(self, programs: Path) -> None:
@@ -101,6 +101,11 @@ class Postgres:
     def kill(self) -> None:
         """End the server and every connection at once; the next start recovers from its log."""
         self._end(signal.SIGQUIT)
+
+    def restart(self) -> None:
+        """Stop it as an engine or `pg_ctl -m fast` does, and start it again."""
+        self._end(signal.SIGINT)
+        self.start()
 
     def stop(self) -> None:
         self._end(signal.SIGINT)  # without waiting for those that are connected

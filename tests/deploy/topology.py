@@ -136,6 +136,10 @@ class Database:
         done = self.run(command)
         return "" if done.returncode == 0 else f"{done.stdout!r} {done.stderr!r}"
 
+    def restart(self) -> None:
+        self.server.restart()
+        eventually(lambda: self.check() == "")
+
     def stop(self) -> None:
         self.server.stop()
 
