@@ -199,7 +199,11 @@ class TaskQueue:
     async def waiting(self, labels: Iterable[str] = ()) -> int:
         """Return how many tasks are there that a worker with these labels could execute: new, put
         off, and in hand."""
-        lengths = await self.store.lengths(TASKS, queues_of(labels))
+        return await self.waiting_in(queues_of(labels))
+
+    async def waiting_in(self, queues: Iterable[str]) -> int:
+        """Return how many tasks are in these queues, and how many are put off in all."""
+        lengths = await self.store.lengths(TASKS, list(queues))
         delayed = await self.store.delayed(TASKS, [LOOP])
         return sum(lengths.values()) + delayed[LOOP]
 

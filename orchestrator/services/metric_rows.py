@@ -1,12 +1,12 @@
 """What a scrape reads: from the database, and from Redis what runners and queues say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, DurationField, ExpressionWrapper, F
+from django.db.models import Count, DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
 from orchestrator.conf import orchestrator_settings
@@ -21,11 +21,13 @@ from orchestrator.services import live, queues
 from orchestrator.services.status import IN_HANDS
 from orchestrator.services.stores import with_store
 from storage.datastore import DataStore
-from storage.tasks import TaskQueue
+from storage.tasks import TaskQueue, queue_of, queues_of
 
 PATIENCE = 5.0
 _GONE = 600.0
 """Seconds for which a runner that died is told of."""
+_LABEL_SETS = 100
+"""Sets of labels of runs whose tasks are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,9 @@ class RunnerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the database knows. letters: (workflow, status, count). workers: their rows."""
+    """What the database knows. letters: (workflow, status, count). workers: their rows.
+    task_queues: those from which workers take, or runs wait to be taken.
+    """
 
     slots: Sequence[SlotRow]
     runners: Sequence[RunnerRow]
@@ -61,6 +65,7 @@ class Known:
     runs: Sequence[tuple[str, int]]
     workers: Sequence[dict[str, Any]]
     workers_alive: int
+    task_queues: Collection[str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +88,7 @@ def read() -> Reading:
     async def ask(store: DataStore) -> None:
         reading.listeners = live.listeners()
         counted = await measures.read(store.cache, alive)
-        tasks = await TaskQueue(store.queue).waiting()
+        tasks = await TaskQueue(store.queue).waiting_in(reading.known.task_queues)
         depths = await queues.depths(store, plans)
         reading.counted, reading.tasks, reading.depths = counted, tasks, depths
 
@@ -106,7 +111,19 @@ def _known() -> Known:
         runs=list(runs.order_by().values_list("status").annotate(Count("id"))),
         workers=list(WorkerSlot.objects.values("slot", "active", "processed", "failed", "retried")),
         workers_alive=worker_leases.living(),
+        task_queues=_task_queues(runs),
     )
+
+
+def _task_queues(runs: QuerySet[Run]) -> set[str]:
+    """Return the queues of each set of labels that a worker reads, or that a run asks for."""
+    read = WorkerSlot.objects.values_list("labels", flat=True)
+    asked = runs.order_by().values_list("runs_on", flat=True).distinct()[:_LABEL_SETS]
+    return {
+        *queues_of(()),
+        *(queue for labels in read for queue in queues_of(labels)),
+        *(queue_of(labels) for labels in asked),
+    }
 
 
 def _slots(alive: Iterable[str]) -> list[SlotRow]:

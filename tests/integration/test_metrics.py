@@ -8,7 +8,15 @@ from asgiref.sync import async_to_sync
 from django.db.models.functions import Now
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
-from orchestrator.models import DeadLetter, LoopSlot, Runner, Workflow
+from orchestrator.models import (
+    DeadLetter,
+    Graph,
+    LoopSlot,
+    Run,
+    Runner,
+    WorkerSlot,
+    Workflow,
+)
 from orchestrator.runtime import leases
 from orchestrator.runtime.leases import RunnerEntry
 from orchestrator.runtime.measures import Measures
@@ -17,6 +25,7 @@ from orchestrator.services import metric_families, production, workflows
 from orchestrator.services.metric_names import REQUESTS
 from orchestrator.services.metric_names import SYSTEM as NAMES
 from storage.datastore import open_store
+from storage.tasks import Task, TaskQueue
 from tests.integration.test_measures import counts, slot
 from tests.scrape import Scrape, scrape
 
@@ -179,6 +188,28 @@ def test_with_very_many_loops_and_nodes_there_are_so_many_samples(started, api, 
     assert sum(s.value for s in dead) == len(letters)
     assert seen.value("workflow_metrics_omitted", kind="slots") == MANY - 500
     assert len(seen.samples) < 60_000
+
+
+def test_tasks_that_ask_for_labels_wait_as_well(started, api, live_redis):
+    """Also those of which no worker has the labels."""
+
+    async def put():
+        store = open_store(live_redis)
+        for labels in ((), ("gpu",), ("eu", "gpu"), ("eu", "moon")):
+            task = Task(type="task", arguments={"name": "f", "arguments": {}}, runs_on=labels)
+            await TaskQueue(store.queue).put(task)
+        await store.close()
+
+    async_to_sync(put)()
+    assert scrape(api("viewer")).value("workflow_tasks_waiting") == 1
+    WorkerSlot.objects.create(slot=0, labels=["eu", "gpu"])
+    assert scrape(api("viewer")).value("workflow_tasks_waiting") == 3
+    graph = Graph.objects.create(pk="g", name="g", definition={}, digest="d")
+    Run.objects.create(
+        pk="r", graph=graph, digest="d", entry="a", max_steps=1, initial_state={},
+        runs_on=["eu", "moon"],
+    )  # fmt: skip
+    assert scrape(api("viewer")).value("workflow_tasks_waiting") == 4
 
 
 def test_runners_that_died_long_ago_are_forgotten(started, api):
