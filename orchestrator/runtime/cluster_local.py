@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from nodes.contract import Json
 from orchestrator.exceptions import Conflict, InvalidRequest, NotFound
-from orchestrator.runtime import lifeline
+from orchestrator.runtime import healthy, lifeline
 from orchestrator.runtime.children import Child
 from orchestrator.runtime.cluster import Cluster, Hosted, Process
 from orchestrator.runtime.task_handlers import TaskHandlers
@@ -19,6 +19,7 @@ from storage.tasks import Task
 GRACE = 45.0
 """Seconds that a process has to drain; it gives what it runs 25."""
 _ROOT = Path(__file__).parents[2]
+_OF_ITS_OWN = {healthy.VARIABLE: ""}  # one file cannot hold the signs of several processes
 
 
 class LocalCluster(Cluster):
@@ -49,7 +50,7 @@ class LocalCluster(Cluster):
         child = Child(
             process.name,
             [sys.executable, "manage.py", process.role.value, *process.arguments],
-            environment={**self.environment, lifeline.VARIABLE: str(self._end())},
+            environment={**self.environment, **_OF_ITS_OWN, lifeline.VARIABLE: str(self._end())},
             descriptors=[self._end(), *self._descriptors],
             folder=_ROOT,
             grace=GRACE,

@@ -8,7 +8,8 @@ from itertools import groupby
 
 import pytest
 
-from tests.deployment import ROOT, Deployment, descendants_of, lives
+from orchestrator.runtime import healthy
+from tests.deployment import ROOT, Deployment, children_of, descendants_of, lives, send
 from tests.faults import graphs
 from tests.faults.checker import Checker
 from tests.faults.workflows import (
@@ -136,6 +137,20 @@ def test_a_cluster_command_hosts_and_drains(deployment):
     assert not runner_ids(deployment, workflow)
     assert children
     eventually(lambda: not [pid for pid in children if lives(pid)])
+
+
+def test_a_cluster_command_gives_the_signs_of_life_for_all_that_it_hosts(deployment, tmp_path):
+    signs = {healthy.VARIABLE: str(tmp_path / "alive")}
+    command = ("manage.py", "cluster", "--workers=1")
+    driver = deployment._spawn("cluster", *command, environment=signs)
+    workers = lambda: [row["worker"] for row in deployment.workers() if row["worker"]]  # noqa: E731
+    eventually(workers, 60)
+    first, file = workers(), (tmp_path / "alive").stat().st_ino
+    (child,) = children_of(driver.pid)
+    send(child, signal.SIGTERM)
+    eventually(lambda: workers() not in ([], first), 60)
+    healthy.check_signs(signs)
+    assert (tmp_path / "alive").stat().st_ino == file  # who ends takes its own away
 
 
 def test_what_a_cluster_command_hosts_drains_when_it_is_killed(deployment):

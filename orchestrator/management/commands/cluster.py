@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from orchestrator.conf import orchestrator_settings
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.management.labels import add_label, checked
-from orchestrator.runtime import lifeline
+from orchestrator.runtime import healthy, lifeline
 from orchestrator.runtime.cluster import Cluster, Process, Role, make_cluster, resources_of
 from orchestrator.runtime.task_handlers import handlers
 
@@ -71,8 +71,9 @@ async def _serve(cluster: Cluster, wanted: list[Process]) -> None:
         loop.add_signal_handler(number, on_signal)
     lifeline.watch_parent(lambda: loop.call_soon_threadsafe(stopping.set))
     try:
-        for process in wanted:
-            await cluster.host(process)
-        await stopping.wait()
+        async with healthy.signs():
+            for process in wanted:
+                await cluster.host(process)
+            await stopping.wait()
     finally:
         await cluster.close()
