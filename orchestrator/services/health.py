@@ -106,13 +106,17 @@ def _without(reason: str) -> dict[str, str]:
 def _database() -> dict[str, str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    pending = sorted(_migrations() - set(MigrationRecorder(connection).applied_migrations()))
-    if pending:
-        names = ", ".join(f"{app}.{name}" for app, name in pending[:3])
-        more = f" and {len(pending) - 3} more" if len(pending) > 3 else ""
-        told = f"pending: {names}{more}; run manage.py migrate"
+    if names := pending():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        told = f"pending: {', '.join(names[:3])}{more}; run manage.py migrate"
         return {"database": OK, "migrations": told, "keys": "not known before the migrations"}
     return {"database": OK, "migrations": OK, "keys": _keys()}
+
+
+def pending() -> list[str]:
+    """Return the migrations of this release that the database has not had, as `app.name`."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    return [f"{app}.{name}" for app, name in sorted(_migrations() - set(applied))]
 
 
 @cache

@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from django.db import DatabaseError, connection, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import Error, connection, connections
 from django.db.models.functions import Now
 
 from orchestrator.models import Runner
 from orchestrator.runtime.leases import living
+from orchestrator.services import health
 from orchestrator.services.doctor.findings import Finding, Status, apart, fail, ok, warn
 
 SLOW = 0.05
@@ -20,7 +20,7 @@ def is_there() -> bool:
     """Tell whether it answers and has our tables."""
     try:
         living()
-    except DatabaseError:
+    except Error:
         return False
     finally:
         connections.close_all()
@@ -30,7 +30,7 @@ def is_there() -> bool:
 def look() -> Iterator[Finding]:
     try:
         yield from _look()
-    except DatabaseError as error:
+    except Error as error:
         told = str(error).strip().splitlines()
         message = f"cannot be used: {told[0] if told else type(error).__name__}"
         yield fail("database", message, "Start it, or correct DATABASE_URL.")
@@ -72,14 +72,11 @@ def _name() -> str:
 
 
 def _migrations() -> Finding:
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if not plan:
+    if not (pending := health.pending()):
         return ok("migrations", "all are applied")
-    first = f"{plan[0][0].app_label}.{plan[0][0].name}"
     return fail(
         "migrations",
-        f"{len(plan)} are pending, the first is {first}",
+        f"{len(pending)} are pending, the first is {pending[0]}",
         "Run `manage.py migrate` before the processes of this release.",
     )
 
