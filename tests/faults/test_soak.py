@@ -18,6 +18,8 @@ pytestmark = pytest.mark.fault
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0.5)
 KILL_EVERY = min(20, MINUTES * 10)
 """Seconds."""
+LOOKS = 3
+"""Between two kills; together with ENOUGH so many that also the shortest soak compares."""
 PATIENCE = 120
 FAILS_EVERY = 50
 MAY_GROW = {"MB": max(8, MINUTES / 60), "files": 30, "threads": 15, "clients": 30}
@@ -37,8 +39,9 @@ def test_r22_soak(deployment, nemesis, row, section):
     watch = Watch(deployment)
     ends = time.monotonic() + 60 * MINUTES
     while time.monotonic() < ends:
-        nemesis.wait(KILL_EVERY * 0.8, KILL_EVERY * 1.2)
-        watch.look()
+        for _ in range(LOOKS):
+            nemesis.wait(KILL_EVERY * 0.8 / LOOKS, KILL_EVERY * 1.2 / LOOKS)
+            watch.look()
         nemesis.kill(nemesis.random.choice(deployment.runners[1:]))
     for workflow in workflows:
         deployment.wait_for(workflow, "running", PATIENCE)
@@ -51,7 +54,9 @@ def test_r22_soak(deployment, nemesis, row, section):
         verdict = verdict_of(deployment, nemesis, workflow, number)
         row.add(f"R22 soak, workflow {number}", verdict, f"{len(nemesis.faults)} kills")
         assert verdict.items > 0
-    for (name, measure), grown in watch.growth().items():
+    growth = watch.growth()
+    assert {name for name, _ in growth} >= {"web", "supervisor", "server"}
+    for (name, measure), grown in growth.items():
         assert grown < MAY_GROW[measure], f"{name}: {measure} {grown:+.1f}"
 
 
