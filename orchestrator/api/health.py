@@ -25,6 +25,9 @@ class ReadyView(APIView):
     authentication_classes = ()
     permission_classes = ()
 
+    def perform_authentication(self, request: Request) -> None:
+        """Leave the session as it is: without authenticators it would be made nobody's."""
+
     @extend_schema(responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Tell whether requests can be served: database, migrations, keys and Redis.

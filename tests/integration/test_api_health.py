@@ -39,6 +39,11 @@ def test_ready_with_everything(api, live_redis):
     }
 
 
+def test_a_person_is_told_who_is_alive_as_a_program_is(client, make_user, live_redis):
+    client.force_login(make_user("viewer"))
+    assert client.get("/readyz").json()["workers_alive"] == 0
+
+
 def test_a_probe_needs_no_login(client, live_redis):
     answer = client.get("/readyz")
     assert answer.status_code == 200
