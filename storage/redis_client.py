@@ -4,12 +4,13 @@ The client never retries a write by itself: a repeated `XADD` would be a second 
 """
 
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import redis.asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -38,6 +39,10 @@ Client = Any
 """redis-py's client; its own types cover neither its byte replies nor its scripts."""
 
 
+_driver = cache(DriverInfo)
+"""What each connection tells of the client; to find that out takes a look at the disk."""
+
+
 def connect(url: str) -> Client:
     """Return a client; a blocking read takes a connection of its own from the pool."""
     client = aioredis.Redis.from_url(
@@ -47,6 +52,7 @@ def connect(url: str) -> Client:
         socket_timeout=5,
         socket_connect_timeout=2,
         health_check_interval=15,
+        driver_info=_driver(),
     )
     pool = client.connection_pool
     pool.connection_class = type("Connection", (_Lean, pool.connection_class), {})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hiredis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from storage.redis_client import Client
 
@@ -50,6 +50,12 @@ class Connections:
                 self._idle.append(connection)
             else:
                 await self._drop(connection)
+            raise
+        except (RedisError, OSError):
+            # Whatever has ended this one may have ended those that wait to be used again.
+            idle, self._idle = self._idle, []
+            for each in (connection, *idle):
+                await self._drop(each)
             raise
         except BaseException:
             await self._drop(connection)

@@ -27,6 +27,7 @@ from orchestrator.execution.measures import measures
 from orchestrator.execution.runner import FlowRunner
 from orchestrator.runtime import clock, credentials, tracing
 from orchestrator.runtime.engine import flow_engine
+from orchestrator.runtime.flows import Flows
 from orchestrator.runtime.forked import line
 from orchestrator.runtime.taps import Taps
 from orchestrator.security.output import redact_prints
@@ -72,15 +73,14 @@ class HostedLoop:
         else:
             getattr(self.runner, name)()
 
-    async def run(self, deadline: "Deadline") -> dict[str, Any]:
+    async def run(self, deadline: "Deadline", store: DataStore, flows: Flows) -> dict[str, Any]:
         """Run the loop to its end and return the report of it."""
         bind_contextvars(**self.about)  # in the context of the loop's own task
-        store = open_store(orchestrator_settings().REDIS_URL)
         try:
-            flow = await asyncio.to_thread(flow_engine().load_saved, self.order["definition"])
             assignment = SlotAssignment(**self.order["assignment"])
+            shared = await asyncio.to_thread(flows.take, self.order["definition"], assignment)
             self.runner = flow_engine().runner(
-                flow,
+                shared.flow,
                 assignment,
                 store.queue,
                 lambda: not self.cut_off and deadline.ahead(),
@@ -100,8 +100,6 @@ class HostedLoop:
         except Exception as error:
             logger.exception("loop %s ended", self.key)
             return {"outcome": "failed", "error": scrub(f"{type(error).__name__}: {error}")}
-        finally:
-            await store.close()
 
     async def _run(self, runner: FlowRunner, store: DataStore) -> str:
         taps = Taps(store.cache, runner.scope, runner.plan.steps.values())
@@ -181,6 +179,9 @@ class Host:
         self._leaving = asyncio.Event()
         self._idle = asyncio.Event()
         self._silent: dict[asyncio.AbstractEventLoop, float] = {}
+        self._flows = Flows(flow_engine().load_saved)
+        self._store = open_store(orchestrator_settings().REDIS_URL)
+        """Of all loops in the main event loop."""
 
     async def run(self) -> None:
         """Serve until the supervisor says so or is gone; then drain."""
@@ -193,6 +194,7 @@ class Host:
             self._idle.clear()
             async with asyncio.timeout(GRACE):
                 await self._idle.wait()
+        await self._store.close()
 
     # Orders, in the control thread
 
@@ -246,7 +248,7 @@ class Host:
                 target=self._run_thread, args=(hosted,), name=name, daemon=True
             ).start()
         else:
-            self._keep(self._run(hosted), _PREFIX + hosted.key)
+            self._keep(self._run(hosted, self._store), _PREFIX + hosted.key)
 
     def _keep(self, work: Any, name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -259,12 +261,16 @@ class Host:
             task = asyncio.current_task()
             assert task is not None
             task.set_name(_PREFIX + hosted.key)
-            await self._run(hosted)
+            store = open_store(orchestrator_settings().REDIS_URL)
+            try:
+                await self._run(hosted, store)
+            finally:
+                await store.close()
 
         asyncio.run(main())
 
-    async def _run(self, hosted: HostedLoop) -> None:
-        report = await hosted.run(self._deadline)
+    async def _run(self, hosted: HostedLoop, store: DataStore) -> None:
+        report = await hosted.run(self._deadline, store, self._flows)
         status = hosted.news()
         if status is not None:
             self._send({"op": "status", "loops": {hosted.key: status}})
