@@ -17,6 +17,7 @@ Values are bytes of strict JSON made by `storage.codec`; a store never looks int
 seconds; waiting is in seconds, too.
 """
 
+import asyncio
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -252,6 +253,17 @@ class QueueStore(ABC):
 
         Raises:
             LeaseLost: the lease's token is not the newest, or the store has lost it.
+        """
+
+    @abstractmethod
+    def watch(
+        self, lease: Lease, queues: Sequence[str], seconds: float, woken: asyncio.Future[None]
+    ) -> None:
+        """Have a future done when there is something that the last `read` of these queues has not
+        found: an entry, or one that was delayed and is due. Also after so many seconds, and
+        perhaps earlier. Nothing is taken: whoever waits may end the future at any time.
+
+        It fails with StoreUnavailable when the server cannot be reached.
         """
 
     @abstractmethod

@@ -80,7 +80,7 @@ class RedisDataStore(DataStore):
         self._check = redis_client.check_server
         self._facts = redis_client.describe_server
         self._client = redis_client.connect(url)
-        self.queue = redis_queue.RedisQueueStore(self._client)
+        self._queue = self.queue = redis_queue.RedisQueueStore(self._client)
         self.cache = redis.RedisCacheStore(self._client)
         self.feed = redis.RedisFeed(self._client)
         self.coordinator = redis_coordinator.RedisCoordinator(self._client)
@@ -95,6 +95,7 @@ class RedisDataStore(DataStore):
         return await self._facts(self._client)
 
     async def close(self) -> None:
+        self._queue.leave()
         await self._client.aclose()
 
 

@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from orchestrator.exceptions import LeaseLost
@@ -45,7 +45,7 @@ class MemoryQueueStore(QueueStore):
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._workflows: defaultdict[str, Workflow] = defaultdict(Workflow)
-        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = set()
 
     def _new_id(self) -> str:
         return f"{next(self._ids)}-0"
@@ -121,7 +121,7 @@ class MemoryQueueStore(QueueStore):
 
     async def answer(self, workflow: str, queue: str, wait: float) -> bytes | Missing:
         event = asyncio.Event()
-        waiter = (asyncio.get_running_loop(), event)
+        waiter = (asyncio.get_running_loop(), event.set)
         self._waiting.add(waiter)
         try:
             async with asyncio.timeout(wait):
@@ -135,14 +135,14 @@ class MemoryQueueStore(QueueStore):
             self._waiting.discard(waiter)
 
     def _wake(self) -> None:
-        for loop, event in list(self._waiting):
-            loop.call_soon_threadsafe(event.set)
+        for loop, wake in list(self._waiting):
+            loop.call_soon_threadsafe(wake)
 
     async def read(
         self, lease: Lease, queues: Sequence[str], count: int, wait: float
     ) -> list[Entry]:
         event = asyncio.Event()
-        waiter = (asyncio.get_running_loop(), event)
+        waiter = (asyncio.get_running_loop(), event.set)
         self._waiting.add(waiter)
         deadline = time.monotonic() + wait
         try:
@@ -158,6 +158,30 @@ class MemoryQueueStore(QueueStore):
             return found
         finally:
             self._waiting.discard(waiter)
+
+    def watch(
+        self, lease: Lease, queues: Sequence[str], seconds: float, woken: asyncio.Future[None]
+    ) -> None:
+        def wake() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        loop = asyncio.get_running_loop()
+        waiter = (loop, wake)
+        self._waiting.add(waiter)
+        with self._lock:
+            workflow = self._workflows[lease.workflow]
+            now = time.monotonic()
+            left = [seconds, *(late[0] - now for late in workflow.delayed[lease.loop])]
+            if any(workflow.queues[name].fresh for name in queues):
+                left.append(0)
+        timer = loop.call_later(max(0.0, min(left)), wake)
+
+        def forget(_: object) -> None:
+            timer.cancel()
+            self._waiting.discard(waiter)
+
+        woken.add_done_callback(forget)
 
     def _take(
         self, lease: Lease, queues: Sequence[str], count: int

@@ -5,6 +5,7 @@ of a workflow share one hash slot, so that one script can touch them. Commits ar
 number.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ from storage.base import (
 )
 from storage.redis_client import Client, Keys, translated
 from storage.redis_scripts import Connections, Script, script_text
+from storage.redis_waits import Waits
 from storage.redis_wire import STATE, commit_args, commit_result, queue_stats, slot_state
 
 _GROUP = "loop"
@@ -48,6 +50,11 @@ class RedisQueueStore(QueueStore):
     def __init__(self, client: Client) -> None:
         self._client = client
         connections = Connections(client)
+        self._waits = Waits(connections)
+        self._ends: dict[Lease, tuple[float, Sequence[bytes]]] = {}
+        """Of slots that have found nothing: the moment at which something is due, and the last
+        entry that was handed out of each queue."""
+        self._watching: dict[Lease, asyncio.Future[None]] = {}
 
         def script(flags: str, *names: str) -> Script:
             return Script(connections, script_text(flags, *names))
@@ -86,6 +93,7 @@ class RedisQueueStore(QueueStore):
 
     @translated
     async def end(self, lease: Lease, queues: Sequence[str]) -> None:
+        self._ends.pop(lease, None)
         keys = Keys(lease.workflow)
         await self._end(
             keys=[keys.fence, keys.slot(lease.name), *(keys.queue(queue) for queue in queues)],
@@ -151,32 +159,58 @@ class RedisQueueStore(QueueStore):
             reply = await self._read(named, args, after=waiting)
         if not reply:
             raise _lost(lease)
-        return [Entry(queue=queues[at], id=key.decode(), body=body) for at, key, body in reply[0]]
+        found, due, places = reply
+        if not found:
+            self._ends[lease] = (time.monotonic() + float(due) if due else math.inf, places)
+        return [Entry(queue=queues[at], id=key.decode(), body=body) for at, key, body in found]
+
+    def watch(
+        self, lease: Lease, queues: Sequence[str], seconds: float, woken: asyncio.Future[None]
+    ) -> None:
+        keys = Keys(lease.workflow)
+        known = self._ends.pop(lease, None)
+        if known is None:  # nobody knows from where on
+            woken.set_result(None)
+            return
+        due, places = known
+        streams = (keys.queue(queue).encode() for queue in queues)
+        self._watching[lease] = woken
+        woken.add_done_callback(lambda _: self._watching.pop(lease, None))
+        self._waits.add(dict(zip(streams, places, strict=True)), seconds, due, woken)
+
+    def _rouse(self, lease: Lease) -> None:
+        woken = self._watching.get(lease)
+        if woken is not None and not woken.done():
+            woken.set_result(None)
+
+    def leave(self) -> None:
+        """End every `watch`, when the client is closed."""
+        self._waits.end()
 
     @translated
     async def pending(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
-        found: list[Entry] = []
-        for queue in queues:
-            stream = Keys(lease.workflow).queue(queue)
-            try:
-                rows = await self._client.xpending_range(
-                    stream, _GROUP, "-", "+", 1_000_000, consumername=str(lease.slot)
+        keys = Keys(lease.workflow)
+        async with self._client.pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.xpending_range(
+                    keys.queue(queue), _GROUP, "-", "+", 1_000_000, consumername=str(lease.slot)
                 )
-            except ResponseError as error:
-                if not str(error).startswith("NOGROUP"):
-                    raise
-                continue  # nothing was ever read from it
-            handed = {row["message_id"]: row["times_delivered"] for row in rows}
+            replies = await pipe.execute(raise_on_error=False)
+        found: list[Entry] = []
+        for queue, rows in zip(queues, map(_of_group, replies), strict=True):
+            handed = {row["message_id"]: row["times_delivered"] for row in rows or ()}
             found += await self._entries(lease, queue, handed)
         return found
 
     async def _entries(self, lease: Lease, queue: str, handed: Mapping[bytes, int]) -> list[Entry]:
         """Return the entries with these ids, and their deliveries."""
+        if not handed:
+            return []
         stream = Keys(lease.workflow).queue(queue)
         async with self._client.pipeline(transaction=False) as pipe:
             for entry_id in handed:
                 pipe.xrange(stream, entry_id, entry_id)
-            bodies = await pipe.execute() if handed else []
+            bodies = await pipe.execute()
         return [
             Entry(queue=queue, id=entry_id.decode(), body=body[0][1][b"b"], deliveries=deliveries)
             for (entry_id, deliveries), body in zip(handed.items(), bodies, strict=True)
@@ -186,11 +220,14 @@ class RedisQueueStore(QueueStore):
     @translated
     async def adopt(self, lease: Lease, queues: Sequence[str]) -> list[Entry]:
         keys = Keys(lease.workflow)
+        async with self._client.pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.xpending(keys.queue(queue), _GROUP)
+            replies = await pipe.execute(raise_on_error=False)
         found: list[Entry] = []
-        for queue in queues:
-            others = [
-                name for name in await self._consumers(keys.queue(queue)) if name != lease.slot
-            ]
+        for queue, summary in zip(queues, map(_of_group, replies), strict=True):
+            names = [int(row["name"]) for row in summary["consumers"]] if summary else []
+            others = [name for name in names if name != lease.slot]
             if not others:
                 continue
             slots = [keys.slot(f"{lease.loop}/{number}") for number in others]
@@ -200,16 +237,6 @@ class RedisQueueStore(QueueStore):
             )
             found += await self._entries(lease, queue, {row[0]: row[1] for row in rows})
         return found
-
-    async def _consumers(self, stream: str) -> dict[int, int]:
-        """Return how many entries each slot has in hand."""
-        try:
-            summary = await self._client.xpending(stream, _GROUP)
-        except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-            return {}
-        return {int(row["name"]): row["pending"] for row in summary["consumers"]}
 
     @translated
     async def close(self, lease: Lease) -> None:
@@ -247,6 +274,10 @@ class RedisQueueStore(QueueStore):
             )
         except OutOfMemoryError:
             return CommitResult(Outcome.FULL, (SERVER_MEMORY,))
+        finally:
+            if commit.delayed:  # something may be due earlier than was known
+                self._ends.pop(lease, None)
+                self._rouse(lease)
         return commit_result([part.decode() for part in reply], queues)
 
     @translated
@@ -355,6 +386,15 @@ class RedisQueueStore(QueueStore):
         keys = [key async for key in self._client.scan_iter(match=pattern, count=1000)]
         if keys:
             await self._client.unlink(*keys)
+
+
+def _of_group(reply: Any) -> Any:
+    """Return a reply about a group; None when nothing was ever read from its stream."""
+    if isinstance(reply, Exception):
+        if not isinstance(reply, ResponseError) or not str(reply).startswith("NOGROUP"):
+            raise reply
+        return None
+    return reply
 
 
 def _lost(lease: Lease) -> LeaseLost:

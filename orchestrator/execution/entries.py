@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _READ_COUNT = 100
 _RETRY_WAIT = 0.2
 """For loops that put items off: who waits does not hear of one that is due earlier."""
+_REST_MIN, _REST_MAX, _REST_SHARE = 0.5, 5.0, 0.25
+"""Seconds of a rest, and its share of the time in which nothing has come."""
 _RAW_LIMIT = 16_000
 
 
@@ -37,11 +39,31 @@ class Entries:
         self._store = runner.job.store
         steps = runner.plan.steps.values()
         self._retries = any(step.node.config.options.retry for step in steps)
+        self._came_at = perf_counter()
+        self._resting = True
+        """Whether nothing has come when it was asked last."""
 
     async def read(self, wait: float) -> list[Entry]:
         """Return new entries, waiting at most `wait` seconds for the first."""
         wait = min(wait, _RETRY_WAIT) if self._retries else wait
         return await self._store.read(self._lease, self.queues, _READ_COUNT, wait)
+
+    async def read_at_ease(self, wait: float) -> list[Entry]:
+        """As `read`, but the longer nothing has come, the longer the wait may be: it ends at once
+        when something comes or is due, and when something is wished for."""
+        if self._resting:
+            await self._runner.rest(self.queues, self.rest_time)
+        found = await self.read(0 if self._resting else wait)
+        self._resting = not found
+        if found:
+            self._came_at = perf_counter()
+        return found
+
+    @property
+    def rest_time(self) -> float:
+        """Seconds that may pass until somebody asks again."""
+        rest = (perf_counter() - self._came_at) * _REST_SHARE
+        return min(_REST_MAX, max(_REST_MIN, rest))
 
     async def pending(self) -> Sequence[Entry]:
         """Return what is in this slot's hands, its own and what closed slots left."""

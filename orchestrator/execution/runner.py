@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from nodes.contract import Node
@@ -52,6 +52,7 @@ class FlowRunner:
         self.stopping = False
         self._sleeping = False
         """Whether the loop's own task waits where `boundary.call` wakes it."""
+        self._resting: asyncio.Future[None] | None = None
         self._interrupted = False
         self._killed = False
         self._flushing: set[Step] = set()
@@ -87,11 +88,30 @@ class FlowRunner:
     def _nudge(self) -> None:
         """Have the source attend at the next boundary: at once if its producer only waits."""
         self.boundary.call()
+        self._rouse()
         waits = self.boundary.open and not self._sleeping
         if waits and not self._interrupted and self.job.loop.reads is None:
             if self._main is not None and not self.producer.threaded:
                 self._interrupted = True
                 self._main.cancel()
+
+    async def rest(self, queues: Sequence[str], seconds: float) -> None:
+        """Wait until there may be something in these queues, or less if something is wished for.
+
+        Raises:
+            StoreUnavailable: the server is away.
+        """
+        self._resting = asyncio.get_running_loop().create_future()
+        self.job.store.watch(self.job.lease, queues, seconds, self._resting)
+        try:
+            await self._resting
+        finally:
+            self._rouse()
+            self._resting = None
+
+    def _rouse(self) -> None:
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(None)
 
     def was_interrupted(self) -> bool:
         """Tell whether `_nudge`, and nobody else, has cancelled what the source waited for."""
@@ -350,6 +370,20 @@ class FlowRunner:
 
     def _set_state(self, state: LoopState, reason: str = "") -> None:
         self.state, self.reason = state, reason
+
+    def mark(self) -> Any:
+        """Return what differs when the snapshot does, at less cost than that."""
+        begun = self.iterations if hasattr(self, "iterations") else None
+        counts = (
+            (begun.count, begun.items, begun.failures, begun.retries, begun.in_flight)
+            if begun is not None
+            else ()
+        )
+        steps = [
+            (step.executions, step.failed, step.started_at, step.ended_at)
+            for step in self.plan.steps.values()
+        ]
+        return self.state, self.reason, counts, steps
 
     def snapshot(self) -> dict[str, Any]:
         """Return state and counters as JSON: per node counts, failures, seconds and last error."""

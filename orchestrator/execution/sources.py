@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 TRIAL = "trial:"
 """Name of the committed state that tells which item was begun alone, and how often."""
 _READ_WAIT = 0.5
-_LISTEN_WAIT = 4.0
-"""Less than the client's patience with an answer."""
-_ADOPT_EVERY = 5.0
+_ADOPT_EVERY, _RESTS = 5.0, 3
+"""Seconds, or rests, until it is asked again what others have left."""
 _HOP_EVERY = 0.05
 """Seconds between two looks at how long an entry was on its way: each decodes one."""
 _BACKOFF_MAX = 30.0
@@ -221,7 +220,7 @@ class QueueSource:
         runner = self._runner
         runner.boundary.open = True
         try:
-            found = await runner.patiently(lambda: self._entries.read(_READ_WAIT))
+            found = await runner.patiently(lambda: self._entries.read_at_ease(_READ_WAIT))
         finally:
             await runner.boundary.leave()
         return found or ()
@@ -241,7 +240,7 @@ class QueueSource:
     async def _adopt(self) -> bool:
         """Run what slots have left that were closed meanwhile. With nothing in hand, run what is
         pending as well: a server that has lost its last writes holds what was done already."""
-        self._adopt_at = perf_counter() + _ADOPT_EVERY
+        self._adopt_at = perf_counter() + max(_ADOPT_EVERY, _RESTS * self._entries.rest_time)
         idle = not self._runner.iterations.window.uncommitted
         find = self._entries.pending if idle else self._entries.adopted
         return await self._recover(await find())
@@ -295,7 +294,8 @@ class Inbox:
         runner = self._runner
         outages = runner.outages
         while True:
-            entries = await runner.patiently(lambda: self._entries.read(_LISTEN_WAIT)) or ()
+            found = await runner.patiently(lambda: self._entries.read_at_ease(_READ_WAIT))
+            entries = found or ()
             if runner.outages != outages:  # as in QueueSource
                 outages = runner.outages
                 await runner.boundary.visit_with(self.recover)

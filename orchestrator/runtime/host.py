@@ -58,6 +58,9 @@ class HostedLoop:
         nothing more, whatever is renewed."""
         self.reported: dict[str, Any] | None = None
         self._measured: dict[str, Any] | None = None
+        self._seen: Any = None
+        self._counted: Any = None
+        """The marks of the runner when it was looked at last."""
         self._wishes: list[str] = []
 
     @property
@@ -133,9 +136,10 @@ class HostedLoop:
 
     def news(self) -> dict[str, Any] | None:
         """Return the status if it differs from what was reported last."""
-        status = self.runner.snapshot() if self.runner is not None else None
-        if status is None:
+        if self.runner is None or self._seen == (mark := self.runner.mark()):
             return None
+        self._seen = mark
+        status = self.runner.snapshot()
         if loss := self._loss():
             if self.reported is None or loss not in self.reported["reason"]:
                 logger.warning("loop %s: %s", self.key, loss, extra=self.about)
@@ -147,7 +151,10 @@ class HostedLoop:
 
     def measures(self) -> dict[str, Any] | None:
         """Return what the loop has counted if it differs from what was reported last."""
-        found = measures(self.runner) if self.runner is not None else None
+        if self.runner is None or self._counted == (mark := self.runner.mark()):
+            return None
+        self._counted = mark
+        found = measures(self.runner)
         if found is None or found == self._measured:
             return None
         self._measured = found

@@ -115,6 +115,17 @@ class _Remote:
         self._writer.write(to_line((number, name, args, options)))
         return await waiting
 
+    def watch(
+        self, lease: Lease, queues: Sequence[str], seconds: float, woken: asyncio.Future[None]
+    ) -> None:
+        """Let whoever waits ask again soon: a future cannot be sent."""
+
+        def wake() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        asyncio.get_running_loop().call_later(min(seconds, _LOOK_EVERY), wake)
+
 
 def _forwarded(name: str) -> Callable[..., Any]:
     async def forwarded(remote: _Remote, *args: Any, **options: Any) -> Any:
@@ -123,7 +134,7 @@ def _forwarded(name: str) -> Callable[..., Any]:
     return forwarded
 
 
-_METHODS = {name: _forwarded(name) for name in QueueStore.__abstractmethods__}
+_METHODS = {name: _forwarded(name) for name in QueueStore.__abstractmethods__ - {"watch"}}
 RemoteQueues: Any = type("RemoteQueues", (_Remote, QueueStore), _METHODS)
 """A QueueStore that is in another process; `open` it first."""
 
