@@ -42,6 +42,7 @@ from storage.redis_wire import STATE, commit_args, commit_result, queue_stats, s
 
 _GROUP = "loop"
 _PURGED_AT_ONCE = 1000
+_TOLD_AT_ONCE = 100
 _LONGEST_WAIT = 2.0
 """Seconds; less than the client waits for an answer."""
 
@@ -49,7 +50,7 @@ _LONGEST_WAIT = 2.0
 class RedisQueueStore(QueueStore):
     def __init__(self, client: Client) -> None:
         self._client = client
-        connections = Connections(client)
+        self._connections = connections = Connections(client)
         self._waits = Waits(connections)
         self._ends: dict[Lease, tuple[float, Sequence[bytes]]] = {}
         """Of slots that have found nothing: the moment at which something is due, and the last
@@ -66,7 +67,10 @@ class RedisQueueStore(QueueStore):
         self._close = script(relieving, "close")
         self._adopt = script(relieving, "adopt")
         self._purge = script(relieving, "purge")
-        self._exhausted = script(" flags=no-writes", "exhausted")
+        looking = " flags=no-writes"
+        self._exhausted = script(looking, "exhausted")
+        self._snapshot = script(looking, "snapshot")
+        self._stats = script(looking, "stats")
         self._put = script("", "put")
         self._offer = script("", "offer")
         # Without outputs a commit only frees memory: it must pass when the server is full.
@@ -103,13 +107,10 @@ class RedisQueueStore(QueueStore):
     @translated
     async def snapshot(self, lease: Lease) -> SlotState | None:
         keys = Keys(lease.workflow)
-        async with self._client.pipeline(transaction=True) as pipe:
-            pipe.hget(keys.fence, lease.name)
-            pipe.hgetall(keys.slot(lease.name))
-            token, fields = await pipe.execute()
-        if not fields or token is None or int(token) != lease.token:
-            return None
-        return slot_state(fields)
+        flat = await self._snapshot(
+            keys=[keys.fence, keys.slot(lease.name)], args=[lease.name, lease.token]
+        )
+        return slot_state(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
 
     @translated
     async def put(self, workflow: str, queue: str, body: bytes, op_id: str | None = None) -> bool:
@@ -319,22 +320,14 @@ class RedisQueueStore(QueueStore):
     @translated
     async def stats(self, workflow: str, queues: Sequence[str]) -> dict[str, QueueStats]:
         keys = Keys(workflow)
-        async with self._client.pipeline(transaction=False) as pipe:
-            pipe.hgetall(keys.bytes)
-            pipe.hgetall(keys.dropped)
-            for queue in queues:
-                pipe.xinfo_stream(keys.queue(queue))
-                pipe.xpending(keys.queue(queue), _GROUP)
-            held, dropped, *rest = await pipe.execute(raise_on_error=False)
-        for reply in (held, dropped):
-            if isinstance(reply, Exception):
-                raise reply
-        return {
-            queue: queue_stats(
-                info, summary, int(held.get(queue.encode(), 0)), int(dropped.get(queue.encode(), 0))
+        found: dict[str, QueueStats] = {}
+        for start in range(0, len(queues), _TOLD_AT_ONCE):
+            names = queues[start : start + _TOLD_AT_ONCE]
+            rows = await self._stats(
+                keys=[keys.bytes, keys.dropped, *(keys.queue(name) for name in names)], args=names
             )
-            for queue, info, summary in zip(queues, rest[::2], rest[1::2], strict=True)
-        }
+            found |= zip(names, map(queue_stats, rows), strict=True)
+        return found
 
     @translated
     async def peek(self, workflow: str, queue: str, count: int) -> list[Entry]:
@@ -372,8 +365,10 @@ class RedisQueueStore(QueueStore):
 
     @translated
     async def dead(self, workflow: str, count: int) -> list[Entry]:
-        rows = await self._client.xrange(Keys(workflow).dead, count=count)
-        return [Entry(queue=DEAD_LETTERS, id=row[0].decode(), body=row[1][b"b"]) for row in rows]
+        rows = await self._connections.send(
+            ("XRANGE", Keys(workflow).dead, "-", "+", "COUNT", count)
+        )
+        return [Entry(queue=DEAD_LETTERS, id=row[0].decode(), body=row[1][1]) for row in rows]
 
     @translated
     async def forget_dead(self, workflow: str, ids: Sequence[str]) -> None:

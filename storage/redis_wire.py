@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from storage.base import (
     DEAD_LETTERS,
     DEAD_LETTERS_LIMIT,
@@ -84,19 +82,16 @@ def commit_result(reply: list[str], queues: Sequence[str]) -> CommitResult:
     return CommitResult(outcome, tuple(names))
 
 
-def queue_stats(info: Any, summary: Any, held: int, dropped: int) -> QueueStats:
-    """Return what the replies say; errors among them say that there is no such stream or group."""
-    for reply in (info, summary):
-        if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
-            raise reply
-    known = not isinstance(info, Exception)
-    first = info["first-entry"] if known else None
-    read = not isinstance(summary, Exception)
+def queue_stats(row: Sequence[Any]) -> QueueStats:
+    """Return what the script tells of a queue."""
+    length, added, first, held, dropped, *in_hand = row
     return QueueStats(
-        length=info["length"] if known else 0,
-        bytes=held,
-        oldest_at=int(first[0].split(b"-")[0]) / 1000 if first else None,
-        added=info["entries-added"] if known else 0,
-        dropped=dropped,
-        in_hand={int(row["name"]): row["pending"] for row in summary["consumers"]} if read else {},
+        length=length,
+        bytes=int(held),
+        oldest_at=int(first.split(b"-")[0]) / 1000 if first else None,
+        added=added,
+        dropped=int(dropped),
+        in_hand={
+            int(slot): int(count) for slot, count in zip(in_hand[::2], in_hand[1::2], strict=True)
+        },
     )

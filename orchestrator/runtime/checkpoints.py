@@ -158,16 +158,20 @@ def _seats(runner_id: str, workflows: Collection[str]) -> list[_Seat]:
         workflow__active_version__isnull=False,
         activation=F("workflow__activation"),
         token__gt=0,
-    ).select_related("workflow__active_version")
+    )
+    found = rows.order_by("workflow", "loop", "slot").values_list(
+        "pk", "workflow_id", "loop", "slot", "token", "activation", "version",
+        "workflow__active_version__number",
+    )  # fmt: skip
     return [
         _Seat(
-            pk=row.pk,
-            lease=Lease(workflow=row.workflow_id, loop=row.loop, slot=row.slot, token=row.token),
-            activation=row.activation,
-            version=row.version,
-            active=row.workflow.active_version.number,
+            pk=pk,
+            lease=Lease(workflow=workflow, loop=loop, slot=slot, token=token),
+            activation=activation,
+            version=version,
+            active=active,
         )
-        for row in rows.order_by("workflow", "loop", "slot")
+        for pk, workflow, loop, slot, token, activation, version, active in found
     ]
 
 
