@@ -261,7 +261,8 @@ class QueueStore(ABC):
     ) -> None:
         """Have a future done when there is something that the last `read` of these queues has not
         found: an entry, or one that was delayed and is due. Also after so many seconds, and
-        perhaps earlier. Nothing is taken: whoever waits may end the future at any time.
+        perhaps earlier: when a loop that this process runs has completed. Nothing is taken:
+        whoever waits may end the future at any time.
 
         It fails with StoreUnavailable when the server cannot be reached.
         """

@@ -263,7 +263,7 @@ class MemoryQueueStore(QueueStore):
             if full:
                 return CommitResult(Outcome.FULL, full)
             self._apply(workflow, lease, commit, drops)
-        if commit.outputs or commit.delayed:
+        if commit.outputs or commit.delayed or commit.completion is not None:
             self._wake()
         return CommitResult(Outcome.COMMITTED)
 

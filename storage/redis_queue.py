@@ -52,10 +52,6 @@ class RedisQueueStore(QueueStore):
         self._client = client
         self._connections = connections = Connections(client)
         self._waits = Waits(connections)
-        self._ends: dict[Lease, tuple[float, Sequence[bytes]]] = {}
-        """Of slots that have found nothing: the moment at which something is due, and the last
-        entry that was handed out of each queue."""
-        self._watching: dict[Lease, asyncio.Future[None]] = {}
 
         def script(flags: str, *names: str) -> Script:
             return Script(connections, script_text(flags, *names))
@@ -97,7 +93,7 @@ class RedisQueueStore(QueueStore):
 
     @translated
     async def end(self, lease: Lease, queues: Sequence[str]) -> None:
-        self._ends.pop(lease, None)
+        self._waits.forget(lease)
         keys = Keys(lease.workflow)
         await self._end(
             keys=[keys.fence, keys.slot(lease.name), *(keys.queue(queue) for queue in queues)],
@@ -162,27 +158,14 @@ class RedisQueueStore(QueueStore):
             raise _lost(lease)
         found, due, places = reply
         if not found:
-            self._ends[lease] = (time.monotonic() + float(due) if due else math.inf, places)
+            behind = {name.encode(): place for name, place in zip(streams, places, strict=True)}
+            self._waits.note(lease, behind, due)
         return [Entry(queue=queues[at], id=key.decode(), body=body) for at, key, body in found]
 
     def watch(
         self, lease: Lease, queues: Sequence[str], seconds: float, woken: asyncio.Future[None]
     ) -> None:
-        keys = Keys(lease.workflow)
-        known = self._ends.pop(lease, None)
-        if known is None:  # nobody knows from where on
-            woken.set_result(None)
-            return
-        due, places = known
-        streams = (keys.queue(queue).encode() for queue in queues)
-        self._watching[lease] = woken
-        woken.add_done_callback(lambda _: self._watching.pop(lease, None))
-        self._waits.add(dict(zip(streams, places, strict=True)), seconds, due, woken)
-
-    def _rouse(self, lease: Lease) -> None:
-        woken = self._watching.get(lease)
-        if woken is not None and not woken.done():
-            woken.set_result(None)
+        self._waits.add(lease, seconds, woken)
 
     def leave(self) -> None:
         """End every `watch`, when the client is closed."""
@@ -277,8 +260,9 @@ class RedisQueueStore(QueueStore):
             return CommitResult(Outcome.FULL, (SERVER_MEMORY,))
         finally:
             if commit.delayed:  # something may be due earlier than was known
-                self._ends.pop(lease, None)
-                self._rouse(lease)
+                self._waits.rouse(lease)
+            if commit.completion is not None:  # others may have waited for that alone
+                self._waits.rouse_all(lease.workflow)
         return commit_result([part.decode() for part in reply], queues)
 
     @translated

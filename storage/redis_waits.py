@@ -6,6 +6,7 @@ then they go on as one.
 """
 
 import asyncio
+import functools
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from orchestrator.exceptions import StoreUnavailable
+from storage.base import Lease
 from storage.redis_scripts import Connections
 
 _ROUND = 2.0
@@ -42,22 +44,51 @@ class Waits:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._ends: dict[Lease, tuple[float, Mapping[bytes, bytes]]] = {}
+        """Of slots that have found nothing: when something is due, and the last entry that was
+        handed out of each stream."""
+        self._watching: dict[Lease, asyncio.Future[None]] = {}
         self._coming: list[_Waiter] = []
         self._rounds: set[asyncio.Task[None]] = set()
 
-    def add(
-        self,
-        places: Mapping[bytes, bytes],
-        seconds: float,
-        due: float,
-        woken: "asyncio.Future[None]",
-    ) -> None:
-        """Have a future done when there is an entry behind one of these places, and no later than
-        at `due` by the monotonic clock, or after about so many seconds. It fails with
-        StoreUnavailable when the server cannot be asked."""
+    def note(self, lease: Lease, places: Mapping[bytes, bytes], due: bytes) -> None:
+        """Keep where a slot has found nothing: behind which entry of each stream, and in how many
+        seconds something is due, or empty."""
+        self._ends[lease] = (time.monotonic() + float(due) if due else math.inf, places)
+
+    def forget(self, lease: Lease) -> None:
+        """Forget where a slot has found nothing."""
+        self._ends.pop(lease, None)
+
+    def add(self, lease: Lease, seconds: float, woken: "asyncio.Future[None]") -> None:
+        """Have a future done when there is something for a slot where it has found nothing, or
+        after about so many seconds. It fails with StoreUnavailable when nobody can be asked."""
+        known = self._ends.pop(lease, None)
+        if known is None:
+            woken.set_result(None)
+            return
+        due, places = known
         grain = _ROUND if seconds >= _ROUND else _GRAIN
         end = math.ceil((time.monotonic() + seconds) / grain) * grain
+        self._watching[lease] = woken
+        woken.add_done_callback(functools.partial(self._ended, lease))
         self._join([_Waiter(places, min(end, due), woken)])
+
+    def rouse(self, lease: Lease) -> None:
+        """End the wait of a slot, also if it is about to begin."""
+        self.forget(lease)
+        if lease in self._watching:
+            _wake(self._watching[lease])
+
+    def rouse_all(self, workflow: str) -> None:
+        """End the waits of all slots of a workflow."""
+        for lease in {*self._ends, *self._watching}:
+            if lease.workflow == workflow:
+                self.rouse(lease)
+
+    def _ended(self, lease: Lease, woken: "asyncio.Future[None]") -> None:
+        if self._watching.get(lease) is woken:
+            del self._watching[lease]
 
     def end(self) -> None:
         """Wait no more, for nobody."""
@@ -93,8 +124,8 @@ class Waits:
                 return
             now = time.monotonic()
             for each in waiting:
-                if not each.woken.done() and (each.until <= now or came & each.places.keys()):
-                    each.woken.set_result(None)
+                if each.until <= now or came & each.places.keys():
+                    _wake(each.woken)
         if rest := [each for each in waiting if not each.woken.done()]:
             self._join(rest)
 
@@ -124,6 +155,11 @@ def _groups(waiters: Iterable[_Waiter]) -> Iterable[list[_Waiter]]:
             group, streams = [], 0
     if group:
         yield group
+
+
+def _wake(woken: "asyncio.Future[None]") -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 def _fail(waiting: Iterable[_Waiter], error: Any) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.runtime.server_binary import find_server
-from storage.base import Commit, Lease, inbox
+from storage import redis_waits
+from storage.base import Commit, Completion, Lease, Outcome, inbox
 from storage.datastore import open_store
 from tests.redis_server import RedisServer
 
@@ -34,8 +35,9 @@ def watch(store, holder: Lease, queues: list[str], seconds: float = LONG) -> asy
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["inbox", "queue"])
-@pytest.mark.parametrize("pause", [0, 0.1], ids=["at once", "later"])
-async def test_a_watch_tells_of_an_entry_and_takes_none(store, place, pause):
+@pytest.mark.parametrize("pause", [0, 1.0], ids=["at once", "some rounds later"])
+async def test_a_watch_tells_of_an_entry_and_takes_none(store, place, pause, monkeypatch):
+    monkeypatch.setattr(redis_waits, "_ROUND", 0.2)
     queues = await reader(store, lease())
     woken = watch(store, lease(), queues)
     await asyncio.sleep(pause)
@@ -77,6 +79,16 @@ async def test_what_is_put_off_meanwhile_is_heard_of(store, early):
             woken = None
             found = await store.queue.read(holder, queues, 10, 0)
     assert [entry.body for entry in found] == [b"late"]
+
+
+async def test_the_completion_of_another_loop_is_heard_of(store):
+    queues = await reader(store, lease())
+    writer = lease("b")
+    await store.queue.begin(writer, 1)
+    woken = watch(store, lease(), queues)
+    done = Commit(number=1, sequence=1, activation=1, completion=Completion(queues=[], writers=[]))
+    assert (await store.queue.commit(writer, done)).outcome is Outcome.COMMITTED
+    await asyncio.wait_for(woken, PATIENCE)
 
 
 async def test_a_watch_ends_after_its_time(store):
