@@ -371,20 +371,6 @@ class FlowRunner:
     def _set_state(self, state: LoopState, reason: str = "") -> None:
         self.state, self.reason = state, reason
 
-    def mark(self) -> Any:
-        """Return what differs when the snapshot does, at less cost than that."""
-        begun = self.iterations if hasattr(self, "iterations") else None
-        counts = (
-            (begun.count, begun.items, begun.failures, begun.retries, begun.in_flight)
-            if begun is not None
-            else ()
-        )
-        steps = [
-            (step.executions, step.failed, step.started_at, step.ended_at)
-            for step in self.plan.steps.values()
-        ]
-        return self.state, self.reason, counts, steps
-
     def snapshot(self) -> dict[str, Any]:
         """Return state and counters as JSON: per node counts, failures, seconds and last error."""
         begun = hasattr(self, "iterations")

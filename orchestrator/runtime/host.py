@@ -23,7 +23,7 @@ from structlog.contextvars import bind_contextvars
 from orchestrator.conf import orchestrator_settings
 from orchestrator.engine import SlotAssignment
 from orchestrator.exceptions import LeaseLost, OrchestratorError
-from orchestrator.execution.measures import measures
+from orchestrator.execution.measures import mark, measures
 from orchestrator.execution.runner import FlowRunner
 from orchestrator.runtime import clock, credentials, tracing
 from orchestrator.runtime.engine import flow_engine
@@ -136,9 +136,9 @@ class HostedLoop:
 
     def news(self) -> dict[str, Any] | None:
         """Return the status if it differs from what was reported last."""
-        if self.runner is None or self._seen == (mark := self.runner.mark()):
+        if self.runner is None or self._seen == (seen := mark(self.runner)):
             return None
-        self._seen = mark
+        self._seen = seen
         status = self.runner.snapshot()
         if loss := self._loss():
             if self.reported is None or loss not in self.reported["reason"]:
@@ -151,9 +151,9 @@ class HostedLoop:
 
     def measures(self) -> dict[str, Any] | None:
         """Return what the loop has counted if it differs from what was reported last."""
-        if self.runner is None or self._counted == (mark := self.runner.mark()):
+        if self.runner is None or self._counted == (seen := mark(self.runner)):
             return None
-        self._counted = mark
+        self._counted = seen
         found = measures(self.runner)
         if found is None or found == self._measured:
             return None
