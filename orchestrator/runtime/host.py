@@ -81,7 +81,9 @@ class HostedLoop:
         bind_contextvars(**self.about)  # in the context of the loop's own task
         try:
             assignment = SlotAssignment(**self.order["assignment"])
-            shared = await asyncio.to_thread(flows.take, self.order["definition"], assignment)
+            definition = self.order.pop("definition")  # not to be kept once for each loop
+            shared = await asyncio.to_thread(flows.take, definition, assignment)
+            del definition
             self.runner = flow_engine().runner(
                 shared.flow,
                 assignment,
