@@ -52,6 +52,7 @@ def executed_by(checker, runner, name):
 
 @pytest.mark.parametrize("how", [RESET, STALL, HALF])
 @pytest.mark.parametrize("servers", ["redis", "database", "redis and database"])
+@pytest.mark.long
 def test_r17_a_runner_is_cut_off(deployment, make_island, nemesis, row, servers, how):
     name = f"{servers}-{how}".replace(" ", "-")
     island, other = make_island(), make_island()

@@ -14,7 +14,7 @@ from tests.faults.processes import holdings
 from tests.faults.workflows import counter, hand_over, linked, recording, sink
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0.5)
 KILL_EVERY = min(20, MINUTES * 10)
 """Seconds."""
