@@ -253,7 +253,11 @@ def test_every_process_is_restarted_under_load_and_nothing_is_lost(topology, cli
 def drained(topology, client, workflow, path):
     """Drain an endless workflow; return how many items its file has, each once, none left out."""
     assert client.post("/prod/drain", json={"workflow_id": workflow}).status_code == 202
-    eventually(lambda: status(client, workflow) == "stopped", PATIENCE)
+    try:
+        eventually(lambda: status(client, workflow) == "stopped", PATIENCE)
+    except AssertionError as error:
+        found = client.get(f"/prod/status/{workflow}").json()
+        raise AssertionError(json.dumps(found)) from error
     numbers = [row["value"] for row in rows(topology, path)]
     assert Counter(numbers) == Counter(range(len(numbers)))
     return len(numbers)
