@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F, TextField, Value
+from django.db.models import Avg, DateTimeField, ExpressionWrapper, F, TextField, Value
 from django.db.models.functions import Cast, Now
 
 from orchestrator.models import LoopSlot, Runner, Workflow
@@ -133,12 +133,16 @@ def living() -> set[str]:
 
 
 def peers() -> list[Peer]:
-    """Return the runners that are alive, by id."""
-    rows = Runner.objects.filter(expires_at__gt=Now()).order_by("pk")
-    found = rows.values_list("pk", "labels", "load", "draining")
+    """Return the runners that are alive, by id.
+
+    Those of one machine have one load: each tells it at a moment of its own.
+    """
+    alive = Runner.objects.filter(expires_at__gt=Now())
+    loads = dict(alive.order_by().values_list("host").annotate(Avg("load")))
+    rows = alive.order_by("pk").values_list("pk", "labels", "host", "draining")
     return [
-        Peer(id=pk, labels=frozenset(labels), load=load, draining=draining)
-        for pk, labels, load, draining in found
+        Peer(id=pk, labels=frozenset(labels), load=loads.get(host, 0.0), draining=draining)
+        for pk, labels, host, draining in rows
     ]
 
 

@@ -31,9 +31,9 @@ pytestmark = pytest.mark.django_db
 ID = "hello-loops"
 
 
-def enter(name, seconds=30.0, **what):
+def enter(name, seconds=30.0, host="host", **what):
     expires = timezone.now() + timedelta(seconds=seconds)
-    return Runner.objects.create(id=name, host="host", pid=1, expires_at=expires, **what)
+    return Runner.objects.create(id=name, host=host, pid=1, expires_at=expires, **what)
 
 
 def put_slots(state, owner=None, **where):
@@ -411,11 +411,20 @@ def test_a_runner_that_is_told_to_leave_takes_nothing(labelled, memory):
 
 def test_a_busy_machine_gets_slots_last(labelled, memory):
     busy, idle = PaperFleet("a"), PaperFleet("b")
-    enter("a", labels=["gpu"], load=1.5)
+    enter("a", labels=["gpu"], load=1.5, host="other")
     enter("b", labels=["gpu"], load=0.2)
     settle(reconciler(busy, memory), reconciler(idle, memory))
     assert (len(busy.held), len(idle.held)) == (0, 5)
     assert idle.moves == 0  # nothing goes there and straight back
+
+
+def test_runners_of_one_machine_are_as_busy_as_each_other(labelled, memory):
+    """They tell its load at different moments."""
+    first, second = PaperFleet("a"), PaperFleet("b")
+    enter("a", labels=["gpu"], load=1.1)
+    enter("b", labels=["gpu"], load=0.8)
+    settle(reconciler(first, memory), reconciler(second, memory))
+    assert sorted((len(first.held), len(second.held))) == [2, 3]
 
 
 def test_what_a_runner_does_not_take_falls_to_the_next(labelled, memory, monkeypatch):
