@@ -39,7 +39,7 @@ class Connections:
         Raises:
             RedisError: what the server, or the connection to it, answered.
         """
-        connection = self._idle.pop() if self._idle else await self._pool.get_connection()
+        connection = await self._take()
         try:
             packed = b"".join(hiredis.pack_command(tuple(command)) for command in commands)
             await connection.send_packed_command([packed])
@@ -62,6 +62,16 @@ class Connections:
             raise
         self._idle.append(connection)
         return reply
+
+    async def _take(self) -> Any:
+        """Return a connection that the server has not ended while nobody used it."""
+        while self._idle:
+            connection = self._idle.pop()
+            reader = connection._reader
+            if reader is not None and not reader.at_eof() and reader.exception() is None:
+                return connection
+            await self._drop(connection)
+        return await self._pool.get_connection()
 
     async def _drop(self, connection: Any) -> None:
         """Close a connection on which a reply may still be on its way."""
