@@ -24,8 +24,8 @@ from orchestrator.execution.runner import FlowRunner
 from orchestrator.flow.analyzer import FlowAnalyzer
 from orchestrator.flow.graph import Edge, FlowGraph, FlowNode
 from orchestrator.runtime.publisher import Publisher
-from storage.base import Lease
 from storage.datastore import open_store
+from storage.records import Lease
 
 NODES = 5
 ITERATIONS = 200_000

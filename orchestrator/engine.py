@@ -46,9 +46,10 @@ from orchestrator.flow.processors import (
     WebhookPaths,
 )
 from orchestrator.security.credentials import Credentials
-from storage.base import Lease, QueueStore, SlotState
+from storage.base import QueueStore
 from storage.codec import encode
 from storage.datastore import open_store
+from storage.records import Lease, SlotState
 
 provide_stores(open_store)
 BENCH_SLOT = "bench"

@@ -6,7 +6,8 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from storage.base import MISSING, CacheStore, Channel, Feed, Missing
+from storage.base import CacheStore, Channel, Feed
+from storage.records import MISSING, Missing
 
 
 class _Expiring:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from storage.base import Completion, Entry, Lease, Room, SlotState
+from storage.records import Completion, Entry, Lease, Room, SlotState
 
 
 @dataclass(slots=True)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from orchestrator.exceptions import LeaseLost
-from storage.base import (
+from storage.base import QueueStore
+from storage.memory_model import Held, Queue, Slot, Workflow
+from storage.records import (
     ANSWER,
     ANSWER_TTL,
     DEAD_LETTERS,
@@ -28,12 +30,10 @@ from storage.base import (
     Offer,
     Outcome,
     QueueStats,
-    QueueStore,
     Room,
     SlotState,
     inbox,
 )
-from storage.memory_model import Held, Queue, Slot, Workflow
 
 _ANY = Room()
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from redis.exceptions import RedisError
 
 from orchestrator.exceptions import StoreUnavailable
-from storage.base import MISSING, CacheStore, Channel, Feed, Missing
+from storage.base import CacheStore, Channel, Feed
+from storage.records import MISSING, Missing
 from storage.redis_client import Client, Keys, translated
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from orchestrator.exceptions import LeaseLost
-from storage.base import (
+from storage.base import QueueStore
+from storage.records import (
     DEAD_LETTERS,
     MISSING,
     OFFER_TTL,
@@ -30,7 +31,6 @@ from storage.base import (
     Offer,
     Outcome,
     QueueStats,
-    QueueStore,
     Room,
     SlotState,
     inbox,

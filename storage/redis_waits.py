@@ -16,7 +16,7 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from orchestrator.exceptions import StoreUnavailable
-from storage.base import Lease
+from storage.records import Lease
 from storage.redis_scripts import Connections
 
 _ROUND = 2.0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storage.base import (
+from storage.records import (
     DEAD_LETTERS,
     DEAD_LETTERS_LIMIT,
     DELAYED,

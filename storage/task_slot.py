@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from orchestrator.exceptions import InvalidPayload, LeaseLost, StoreUnavailable
-from storage.base import DEAD_LETTERS, Commit, Entry, Lease, Outcome, QueueStore
+from storage.base import QueueStore
+from storage.records import DEAD_LETTERS, Commit, Entry, Lease, Outcome
 from storage.tasks import (
     LOOP,
     MAX_DELIVERIES,

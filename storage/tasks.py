@@ -13,9 +13,10 @@ from itertools import combinations
 from typing import Any, Final, Self
 
 from orchestrator.exceptions import InvalidPayload, InvalidRequest
-from storage.base import Entry, QueueStore, inbox
+from storage.base import QueueStore
 from storage.codec import decode_own, encode
 from storage.coordinator import Coordinator
+from storage.records import Entry, inbox
 
 TASKS: Final = "!tasks"
 """The pseudo workflow that holds the tasks."""

@@ -4,7 +4,7 @@ import asyncio
 
 from nodes.base import BlockingNode, ProducerNode
 from nodes.contract import REPLY, NodeContext, NodeOutput
-from storage.base import ANSWER
+from storage.records import ANSWER
 
 
 class Webhook(ProducerNode):

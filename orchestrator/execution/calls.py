@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from nodes.contract import REPLY, Json, NodeOutput
 from orchestrator.exceptions import NodeFailed, StoreUnavailable
 from orchestrator.execution.envelope import seal, unseal
-from storage.base import Missing, Offer, QueueStore, Room
+from storage.base import QueueStore
+from storage.records import Missing, Offer, Room
 
 if TYPE_CHECKING:
     from orchestrator.execution.context import ExecutionContext

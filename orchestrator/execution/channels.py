@@ -8,8 +8,9 @@ from typing import Any
 
 from nodes.contract import Json
 from orchestrator.exceptions import Busy
-from storage.base import MISSING, Channel, Missing
+from storage.base import Channel
 from storage.codec import decode, encode
+from storage.records import MISSING, Missing
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.1
 

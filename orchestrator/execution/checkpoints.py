@@ -9,7 +9,7 @@ from typing import Any
 from nodes.contract import Json
 from orchestrator.exceptions import InvalidPayload
 from storage import codec
-from storage.base import MISSING
+from storage.records import MISSING
 
 VERSION = 1
 MAX_BYTES = 16 * 1024**2

@@ -18,7 +18,7 @@ from nodes.contract import Json
 from orchestrator.exceptions import OrchestratorError
 from orchestrator.execution.committer import Committer
 from orchestrator.execution.context import ExecutionContext
-from storage.base import Completion
+from storage.records import Completion
 
 logger = logging.getLogger(__name__)
 _BATCH = 100

@@ -21,7 +21,9 @@ from orchestrator.execution.context import ExecutionContext, Scope
 from orchestrator.execution.dead_letter import dead_letter, overflow_letter
 from orchestrator.execution.durations import Durations
 from orchestrator.execution.places import within
-from storage.base import (
+from storage.base import QueueStore
+from storage.codec import decode, encode
+from storage.records import (
     DEAD_LETTERS,
     DELAYED,
     SERVER_MEMORY,
@@ -29,11 +31,9 @@ from storage.base import (
     Completion,
     Lease,
     Outcome,
-    QueueStore,
     Room,
     SlotState,
 )
-from storage.codec import decode, encode
 
 STATE_LIMIT = 64 * 1024
 EFFECT = "effect:"

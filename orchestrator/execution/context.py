@@ -16,7 +16,8 @@ from orchestrator.exceptions import (
 )
 from orchestrator.execution.envelope import seal
 from orchestrator.execution.joins import Join, Round, merge
-from storage.base import ANSWER, Entry, QueueStore
+from storage.base import QueueStore
+from storage.records import ANSWER, Entry
 
 if TYPE_CHECKING:
     from orchestrator.execution.compiled import CompiledGraph

@@ -8,8 +8,8 @@ from nodes.contract import NodeOutput
 from orchestrator.exceptions import InvalidPayload, NodeFailed
 from orchestrator.execution.context import ExecutionContext
 from orchestrator.execution.envelope import Envelope, unseal
-from storage.base import Entry
 from storage.codec import printable
+from storage.records import Entry
 
 if TYPE_CHECKING:
     from orchestrator.execution.runner import FlowRunner

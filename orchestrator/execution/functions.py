@@ -11,7 +11,7 @@ from orchestrator.exceptions import NodeFailed, Problem, RegistryError
 from orchestrator.execution.channels import RunChannel
 from orchestrator.execution.places import within
 from orchestrator.execution.tasks import Function, is_async
-from storage.base import MISSING
+from storage.records import MISSING
 
 if TYPE_CHECKING:
     from orchestrator.execution.run_context import RunContext

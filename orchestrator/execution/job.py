@@ -8,7 +8,8 @@ from orchestrator.execution.context import Scope
 from orchestrator.execution.plan import Call, Step
 from orchestrator.flow.graph import FlowGraph
 from orchestrator.flow.loops import Loop
-from storage.base import Completion, Lease, QueueStore, SlotState, inbox
+from storage.base import QueueStore
+from storage.records import Completion, Lease, SlotState, inbox
 
 if TYPE_CHECKING:
     from orchestrator.execution.traces import Traces

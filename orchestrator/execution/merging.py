@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storage.base import MISSING
+from storage.records import MISSING
 
 State = Mapping[str, Any]
 

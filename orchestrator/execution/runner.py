@@ -19,8 +19,8 @@ from orchestrator.execution.job import LoopJob
 from orchestrator.execution.plan import Plan, Step
 from orchestrator.execution.sources import Inbox, ProducerSource, QueueSource
 from orchestrator.security.secret_values import scrub
-from storage.base import SlotState
 from storage.codec import decode
+from storage.records import SlotState
 
 logger = logging.getLogger(__name__)
 _T = TypeVar("_T")

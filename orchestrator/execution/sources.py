@@ -15,8 +15,8 @@ from orchestrator.execution.envelope import sent_at
 from orchestrator.execution.plan import MEASURE_EVERY, Chain
 from orchestrator.execution.workflow_engine import broken
 from orchestrator.security.secret_values import scrub
-from storage.base import Entry, SlotState
 from storage.codec import decode
+from storage.records import Entry, SlotState
 
 if TYPE_CHECKING:
     from orchestrator.execution.runner import FlowRunner

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.flow.loops import Loop
-from storage.base import inbox
+from storage.records import inbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

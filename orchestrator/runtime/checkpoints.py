@@ -25,8 +25,9 @@ from orchestrator.models import Checkpoint, LoopSlot
 from orchestrator.runtime import dead_records, restores
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.watermarks import Sight, Watermarks
-from storage.base import Lease, QueueStore, SlotState
+from storage.base import QueueStore
 from storage.codec import decode
+from storage.records import Lease, SlotState
 
 logger = logging.getLogger(__name__)
 REFRESH = 12

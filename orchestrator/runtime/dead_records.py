@@ -10,8 +10,8 @@ from nodes.contract import Json
 from orchestrator.exceptions import InvalidPayload
 from orchestrator.models import DeadLetter
 from orchestrator.runtime.dead_groups import fingerprint
-from storage.base import Entry
 from storage.codec import decode, printable
+from storage.records import Entry
 
 UNREADABLE = "invalid_payload"
 _MAX_INT = 2**31 - 1

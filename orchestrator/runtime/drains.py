@@ -16,7 +16,8 @@ from orchestrator.models import Workflow
 from orchestrator.runtime import endings
 from orchestrator.runtime.leases import Slot
 from orchestrator.runtime.plans import Plans
-from storage.base import QueueStore, inbox
+from storage.base import QueueStore
+from storage.records import inbox
 
 
 class Drains:

@@ -23,7 +23,8 @@ from orchestrator.runtime.placement import Placement
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.publisher import Publisher
 from orchestrator.runtime.troubles import Troubles
-from storage.base import Lease, QueueStore, inbox
+from storage.base import QueueStore
+from storage.records import Lease, inbox
 
 logger = logging.getLogger(__name__)
 State = LoopSlot.State

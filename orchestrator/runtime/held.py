@@ -9,7 +9,7 @@ from orchestrator.models import Workflow
 from orchestrator.runtime.desires import ENDS
 from orchestrator.runtime.hosts import HostProcess
 from orchestrator.runtime.leases import Slot
-from storage.base import Lease
+from storage.records import Lease
 
 Desired = Workflow.Desired
 LOST = "lost"

@@ -32,8 +32,8 @@ from orchestrator.runtime.forked import line
 from orchestrator.runtime.taps import Taps
 from orchestrator.security.output import redact_prints
 from orchestrator.security.secret_values import scrub
-from storage.base import SlotState
 from storage.datastore import DataStore, open_store
+from storage.records import SlotState
 
 logger = logging.getLogger(__name__)
 

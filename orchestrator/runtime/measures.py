@@ -16,7 +16,8 @@ import orjson
 from orchestrator.execution.durations import BUCKETS
 from orchestrator.execution.measures import folded
 from orchestrator.runtime.leases import Slot
-from storage.base import CacheStore, Missing
+from storage.base import CacheStore
+from storage.records import Missing
 
 logger = logging.getLogger(__name__)
 PERIOD = 5.0

@@ -9,7 +9,8 @@ from django.db import DataError, IntegrityError, transaction
 from orchestrator.models import DeadLetter, Workflow, WorkflowVersion
 from orchestrator.runtime import dead_records
 from orchestrator.runtime.dead_records import Record
-from storage.base import Entry, QueueStore
+from storage.base import QueueStore
+from storage.records import Entry
 
 logger = logging.getLogger(__name__)
 BATCH = 200

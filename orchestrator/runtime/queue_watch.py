@@ -15,7 +15,8 @@ import orjson
 
 from orchestrator.events import QueueStats as QueuesSampled
 from orchestrator.exceptions import StoreUnavailable
-from storage.base import Feed, QueueStats, QueueStore
+from storage.base import Feed, QueueStore
+from storage.records import QueueStats
 
 QUEUES = "!queues"
 """The key among a workflow's latest; slots have names with a slash."""

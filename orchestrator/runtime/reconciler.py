@@ -20,7 +20,8 @@ from orchestrator.runtime.leases import Slot
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.publisher import Publisher
 from orchestrator.runtime.shares import Offers, Peer, surplus
-from storage.base import Lease, QueueStore
+from storage.base import QueueStore
+from storage.records import Lease
 
 MOVES = 2
 """Loops that are on their way to other runners at one time."""

@@ -17,7 +17,8 @@ from nodes.contract import Json, NodeOutput
 from orchestrator.exceptions import InvalidPayload
 from orchestrator.execution.envelope import seal
 from orchestrator.models import DeadLetter, LoopSlot, Workflow
-from storage.base import QueueStore, inbox
+from storage.base import QueueStore
+from storage.records import inbox
 
 logger = logging.getLogger(__name__)
 BATCH = 100

@@ -19,8 +19,9 @@ from orchestrator.execution.context import Scope
 from orchestrator.execution.plan import Step
 from orchestrator.execution.tap import Sample
 from orchestrator.runtime.tap_json import encoded
-from storage.base import CacheStore, Missing
+from storage.base import CacheStore
 from storage.codec import decode, printable
+from storage.records import Missing
 
 logger = logging.getLogger(__name__)
 

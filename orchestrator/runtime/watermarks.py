@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.flow.loops import Loop
-from storage.base import inbox
+from storage.records import inbox
 
 _LOOKS = 1000
 

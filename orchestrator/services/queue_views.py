@@ -10,8 +10,8 @@ from orchestrator.exceptions import InvalidPayload
 from orchestrator.execution.envelope import unseal
 from orchestrator.flow.queues import PlannedQueue
 from orchestrator.runtime.queue_watch import QUEUES
-from storage.base import Entry, QueueStats
 from storage.codec import decode
+from storage.records import Entry, QueueStats
 
 logger = logging.getLogger(__name__)
 RATES_LAST = 10.0

@@ -19,8 +19,8 @@ from orchestrator.security.actors import Actor, authorize
 from orchestrator.services import audit, queue_views
 from orchestrator.services.stores import with_store
 from orchestrator.services.workflows import find
-from storage.base import Entry, QueueStats
 from storage.datastore import DataStore
+from storage.records import Entry, QueueStats
 
 logger = logging.getLogger(__name__)
 PURGE_PATIENCE = 60.0

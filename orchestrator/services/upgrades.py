@@ -13,8 +13,8 @@ from orchestrator.flow.changes import changed, digests
 from orchestrator.models import LoopSlot, Workflow
 from orchestrator.services import status as statuses
 from orchestrator.services.stores import with_store
-from storage.base import inbox
 from storage.datastore import DataStore
+from storage.records import inbox
 
 State = LoopSlot.State
 

@@ -30,7 +30,7 @@ from orchestrator.models import LoopSlot, Webhook, Workflow
 from orchestrator.runtime.desires import ENDS
 from orchestrator.runtime.replays import INBOX_BYTES, INBOX_ITEMS
 from orchestrator.services.stores import shared_store
-from storage.base import ANSWER, Missing, Offer, Room, inbox
+from storage.records import ANSWER, Missing, Offer, Room, inbox
 
 ROOM = Room(items=INBOX_ITEMS, bytes=INBOX_BYTES)
 PATIENCE = 3.0

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from storage.base import MISSING
+from storage.records import MISSING
 from tests.waiting import until
 
 

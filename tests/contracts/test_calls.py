@@ -9,7 +9,7 @@ from nodes.tools import ToolRegistry
 from orchestrator.exceptions import NodeFailed
 from orchestrator.execution.context import ExecutionContext, Scope, StepContext
 from orchestrator.execution.envelope import seal, unseal
-from storage.base import ANSWER, Room
+from storage.records import ANSWER, Room
 
 
 def caller(store, number=1):

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from storage import memory_queue
-from storage.base import ANSWER, ANSWER_TTL, MISSING, Commit, Lease, Offer, Room
+from storage.records import ANSWER, ANSWER_TTL, MISSING, Commit, Lease, Offer, Room
 
 HOLDER = Lease(workflow="w", loop="a", slot=0, token=1)
 REPLY = f"{ANSWER}1"

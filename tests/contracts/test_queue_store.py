@@ -6,7 +6,7 @@ import time
 import pytest
 
 from orchestrator.exceptions import LeaseLost
-from storage.base import (
+from storage.records import (
     DEAD_LETTERS,
     DEAD_LETTERS_LIMIT,
     DELAYED,

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.exceptions import StoreRefused, StoreUnavailable
 from orchestrator.runtime.server_binary import find_server
-from storage.base import Outcome
 from storage.datastore import open_store
+from storage.records import Outcome
 from storage.redis_client import check_server, connect
 from tests.contracts.test_queue_store import commit, lease
 from tests.redis_server import RedisServer

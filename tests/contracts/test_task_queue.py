@@ -6,7 +6,7 @@ import time
 import pytest
 
 from orchestrator.exceptions import InvalidPayload, InvalidRequest, LeaseLost, NotFound
-from storage.base import SlotState
+from storage.records import SlotState
 from storage.task_slot import TaskSlot, close_slot
 from storage.tasks import (
     LOOP,

@@ -7,8 +7,8 @@ import pytest
 from orchestrator.exceptions import StoreUnavailable
 from orchestrator.runtime.server_binary import find_server
 from storage import redis_waits
-from storage.base import Commit, Completion, Lease, Outcome, inbox
 from storage.datastore import open_store
+from storage.records import Commit, Completion, Lease, Outcome, inbox
 from tests.redis_server import RedisServer
 
 LONG = 60.0

@@ -12,7 +12,7 @@ from orchestrator.runtime.dead_groups import fingerprint
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import production, workflows
 from orchestrator.services.stores import with_store
-from storage.base import inbox
+from storage.records import inbox
 
 _numbers = count(1)
 
@@ -76,7 +76,7 @@ def on_store(work):
 def drained(workflow, *bodies):
     """Leave records in the outbox, drain it, and return the rows."""
     from orchestrator.runtime.outbox import drain
-    from storage.base import Commit, Lease
+    from storage.records import Commit, Lease
 
     async def go(store):
         queue = store.queue

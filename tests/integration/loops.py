@@ -16,8 +16,8 @@ from nodes.tools import ToolRegistry
 from orchestrator.engine import FlowEngine, SlotAssignment
 from orchestrator.execution.envelope import unseal
 from orchestrator.execution.runner import FlowRunner
-from storage.base import Lease
 from storage.datastore import DataStore
+from storage.records import Lease
 
 
 def part(node_id: str, kind: str, form: dict | None = None, **config: Any) -> dict[str, Any]:

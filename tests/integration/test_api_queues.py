@@ -14,7 +14,7 @@ from orchestrator.runtime.queue_watch import QUEUES
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import production, queue_views, workflows
 from orchestrator.services.stores import with_store
-from storage.base import Commit, Lease, inbox
+from storage.records import Commit, Lease, inbox
 
 pytestmark = pytest.mark.django_db
 

@@ -15,8 +15,8 @@ from orchestrator.runtime.checkpoints import Checkpoints
 from orchestrator.runtime.plans import Plans
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import production, workflows
-from storage.base import Commit, Lease
 from storage.datastore import open_store
+from storage.records import Commit, Lease
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ID, QUEUE = "hello-loops", "queue_2_3"

@@ -24,8 +24,8 @@ from orchestrator.runtime.reconciler import MOVES, Reconciler
 from orchestrator.runtime.troubles import MAX_FAILURES, Troubles
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import production, runners, workflows
-from storage.base import Commit, Lease, inbox
 from storage.datastore import open_store
+from storage.records import Commit, Lease, inbox
 
 pytestmark = pytest.mark.django_db
 ID = "hello-loops"

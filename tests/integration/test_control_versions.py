@@ -10,8 +10,8 @@ from django.utils import timezone
 from orchestrator.models import LoopSlot, Runner, Workflow
 from orchestrator.security.actors import SYSTEM
 from orchestrator.services import workflows
-from storage.base import inbox
 from storage.datastore import open_store
+from storage.records import inbox
 
 pytestmark = pytest.mark.django_db
 ID = {"workflow_id": "hello-loops"}

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 from orchestrator.models import DeadLetter, LoopSlot, Workflow
 from orchestrator.runtime import replays
-from storage.base import Commit, Completion, Lease
+from storage.records import Commit, Completion, Lease
 from tests.integration.letters import letter, on_store, pump, started, waiting
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("live_redis")]

@@ -7,7 +7,7 @@ import pytest
 
 from nodes.contract import NodeOutput
 from orchestrator.execution.envelope import seal
-from storage.base import DEAD_LETTERS_LIMIT, DELAYED_LIMIT, Commit, inbox
+from storage.records import DEAD_LETTERS_LIMIT, DELAYED_LIMIT, Commit, inbox
 from tests.integration.loops import House, counter, edge, line, part, queue, sink
 from tests.waiting import until
 

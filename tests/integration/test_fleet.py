@@ -10,7 +10,7 @@ from orchestrator.runtime.held import Held
 from orchestrator.runtime.hosts import HostProcess
 from orchestrator.runtime.plans import Plans
 from orchestrator.runtime.publisher import Publisher
-from storage.base import Commit, Completion, Lease
+from storage.records import Commit, Completion, Lease
 from tests.integration.letters import started
 
 pytestmark = pytest.mark.django_db(transaction=True)

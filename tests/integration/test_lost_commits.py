@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.exceptions import LeaseLost
 from orchestrator.execution import sources
-from storage.base import Commit
+from storage.records import Commit
 from tests.integration.loops import House, counter, line, part, queue, sink
 from tests.waiting import until
 

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from orchestrator.runtime.queue_watch import QUEUES, QueueWatch
-from storage.base import Commit, Lease
 from storage.datastore import open_store
+from storage.records import Commit, Lease
 from tests.waiting import until
 
 HOLDER = Lease(workflow="w", loop="a", slot=0, token=1)

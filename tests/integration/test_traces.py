@@ -19,7 +19,7 @@ from nodes.base import ConditionalNode
 from nodes.contract import NodeOutput
 from orchestrator.execution.envelope import seal
 from orchestrator.runtime.tracing import TRACEPARENT, LoopTraces
-from storage.base import inbox
+from storage.records import inbox
 from tests.integration.loops import House, counter, edge, line, part, queue, sink
 from tests.local_runs import ROOT, LocalRuns
 from tests.waiting import until

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.models import Checkpoint
-from storage.base import Lease
+from storage.records import Lease
 from storage.redis_queue import RedisQueueStore
 
 FOLDER = Path(os.environ.get("TEST_FOLDER") or os.environ["DATA_DIR"])

@@ -11,9 +11,9 @@ from orchestrator.exceptions import NodeFailed, OrchestratorError
 from orchestrator.execution.commit import Abandoned, CommitWindow
 from orchestrator.execution.committer import EFFECT, Committer
 from orchestrator.execution.context import Effect, ExecutionContext, Output, Scope
-from storage.base import Completion, Lease
 from storage.codec import encode
 from storage.memory_queue import MemoryQueueStore
+from storage.records import Completion, Lease
 from tests.waiting import until
 
 SCOPE = Scope(workflow="w", version=1, activation=1, loop="in", tools=ToolRegistry())

@@ -8,7 +8,7 @@ from nodes.builtin.webhooks import HttpResponse, Webhook
 from nodes.contract import REPLY, NodeOutput
 from nodes.testing import driven
 from orchestrator.exceptions import NodeFailed, WorkflowInvalid
-from storage.base import ANSWER
+from storage.records import ANSWER
 
 OPEN = {"path": "a", "check": "none"}
 

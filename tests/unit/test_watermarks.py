@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.runtime.watermarks import Sight, Watermarks
-from storage.base import inbox
+from storage.records import inbox
 
 
 def make_loops(**wiring):

@@ -28,8 +28,9 @@ from orchestrator.runtime.parity.record import Event, Replay, item_rank
 from orchestrator.runtime.parity.recorder import Recorder
 from orchestrator.runtime.parity.source import SourceLimits
 from orchestrator.runtime.parity.store import Feed, RemoteQueues, ReplayQueues, serve
-from storage.base import Commit, Completion, Lease, QueueStore, inbox
+from storage.base import QueueStore
 from storage.codec import decode
+from storage.records import Commit, Completion, Lease, inbox
 
 OUTSIDE = "parity"
 """The slot that stands for whoever writes a queue that no loop of the workflow writes."""

@@ -12,7 +12,7 @@ from orchestrator.flow.loops import Loop
 from orchestrator.runtime.parity.record import Event, Recording
 from orchestrator.runtime.parity.source import Source, SourceLimits, failure
 from orchestrator.runtime.parity.values import faithful
-from storage.base import Entry
+from storage.records import Entry
 
 
 class Recorder:

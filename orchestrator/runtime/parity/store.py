@@ -12,8 +12,9 @@ from typing import Any
 from orchestrator.exceptions import LeaseLost
 from orchestrator.execution.envelope import unseal
 from orchestrator.runtime.parity.wire import from_line, to_line
-from storage.base import Entry, Lease, QueueStore
+from storage.base import QueueStore
 from storage.memory_queue import MemoryQueueStore
+from storage.records import Entry, Lease
 
 _ALL = 1_000_000
 _LOOK_EVERY = 0.05

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from storage.base import (
+from storage.records import (
     Commit,
     CommitResult,
     Completion,

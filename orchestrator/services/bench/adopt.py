@@ -10,8 +10,8 @@ from orchestrator.security.actors import Actor
 from orchestrator.services.bench.cache import PARTS, BenchCache
 from orchestrator.services.bench.request import session_of, unsaved_name
 from orchestrator.services.stores import with_store
-from storage.base import Missing
 from storage.datastore import DataStore
+from storage.records import Missing
 
 log = logging.getLogger(__name__)
 PATIENCE = 1.0

@@ -17,8 +17,9 @@ import orjson
 
 from nodes.contract import DEFAULT_PORT, Json
 from orchestrator.exceptions import InvalidPayload, PayloadTooLarge
-from storage.base import CacheStore, Missing
+from storage.base import CacheStore
 from storage.codec import decode_own, encode
+from storage.records import Missing
 
 OUTPUT_LIMIT = 6 * 1024 * 1024
 """Bytes of an output or a given input."""
