@@ -23,7 +23,8 @@ COPY forms forms
 COPY nodes nodes
 COPY orchestrator orchestrator
 COPY examples examples
-RUN python -m compileall -q --invalidation-mode unchecked-hash .
+# A checkout of somebody's own umask is read by another account here.
+RUN chmod -R a+rX . && python -m compileall -q --invalidation-mode unchecked-hash .
 USER 10001:10001
 VOLUME /data
 EXPOSE 8000
