@@ -8,7 +8,7 @@ import pytest
 from tests.browser.conftest import log_in, opened
 from tests.deployment import PASSWORD
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 EDDY = (
     "from orchestrator.security.actors import SYSTEM\n"

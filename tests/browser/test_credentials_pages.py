@@ -10,7 +10,7 @@ from tests.browser.a_site import asking
 from tests.browser.conftest import log_in, opened
 from tests.deployment import PASSWORD
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 SECRET = "canary-of-the-pages"
 USERS = (

@@ -7,7 +7,7 @@ import pytest
 
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 NAME = 'Hello <img src=x onerror="document.title=1"> loops'
 

@@ -9,7 +9,7 @@ from tests.browser.conftest import log_in, opened
 from tests.deployment import Deployment
 from tests.proxy import Proxy
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 # `/queues` is also the beginning of paths of ours.

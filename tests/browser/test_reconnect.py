@@ -7,7 +7,7 @@ import pytest
 from tests.browser.conftest import log_in, opened
 from tests.deployment import PASSWORD
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 CHECKED_AGAIN = 40_000
 """Milliseconds within which an open socket is asked again who it belongs to."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 NAME = "Count <img src=x onerror=alert(1)>"
 COUNT = {

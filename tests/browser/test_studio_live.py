@@ -8,7 +8,7 @@ import pytest
 from tests.browser.conftest import choose_mode, log_in, opened
 from tests.deployment import PASSWORD, USER
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 LOST = "Connection lost"
 MAKE_USER = """

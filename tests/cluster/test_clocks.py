@@ -23,7 +23,7 @@ from tests.faults.workflows import (
 )
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 POISON, DELAY, LATE = 7, 1.0, 5.0
 
 

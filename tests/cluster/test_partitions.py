@@ -15,7 +15,7 @@ from tests.faults.checker import Checker
 from tests.faults.workflows import ITEMS, PACE, PATIENCE, counter, delay, linked, recording, sink
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 CUT = 3 * LEASE_TTL
 
 
@@ -52,7 +52,6 @@ def executed_by(checker, runner, name):
 
 @pytest.mark.parametrize("how", [RESET, STALL, HALF])
 @pytest.mark.parametrize("servers", ["redis", "database", "redis and database"])
-@pytest.mark.long
 def test_r17_a_runner_is_cut_off(deployment, make_island, nemesis, row, servers, how):
     name = f"{servers}-{how}".replace(" ", "-")
     island, other = make_island(), make_island()

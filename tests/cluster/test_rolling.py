@@ -41,6 +41,7 @@ def runner_ids(deployment, workflow):
     return {each["id"]: each for each in deployment.status(workflow)["runners"]}
 
 
+@pytest.mark.long
 def test_every_runner_is_replaced_under_load(deployment, nemesis, row):
     """A pause would last a lease if a slot were not given back, and two owners would mix."""
     for _ in range(2):

@@ -277,6 +277,7 @@ def _ended(client, run):
     return found if found["status"] not in ("pending", "running") else None
 
 
+@pytest.mark.long
 def test_a_backup_brings_back_where_every_loop_was(topology, client):
     """With the commands of docs/deploy.md for the database; the volumes are folders here."""
     text = (ROOT / "docs/deploy.md").read_text()

@@ -121,7 +121,7 @@ def test_r17_connections_end_and_no_loop_is_restarted(deployment, checker, nemes
     tokens = deployment.tokens("restarted")
     while not checker.completed():
         end_connections(deployment.database)
-        nemesis.wait(0.2, 0.5)
+        nemesis.wait(0.3, 1.0)
     assert deployment.tokens("restarted") == tokens
     row.add("R17 PostgreSQL connections ended", checker.verdict(nemesis))
 

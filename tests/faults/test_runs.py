@@ -73,6 +73,7 @@ def ended(deployment, run_id):
     return run
 
 
+@pytest.mark.long
 def test_a_run_outlives_its_workers(deployment):
     hold(deployment, KILLED_AT[0])
     workers = [deployment.start_worker() for _ in range(2)]

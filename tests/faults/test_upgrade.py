@@ -12,7 +12,7 @@ from tests.faults.test_runs import LAST, TRAIL, begin, effects, ended, hold
 from tests.faults.workflows import PATIENCE, chain, faulty, pipeline
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 ITEMS, PACE = 600, 0.1
 """A minute's work: a busy machine takes long to start what migrates."""
 AFTER = "orchestrator/migrations/0007_credentials.py"
