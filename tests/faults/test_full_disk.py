@@ -12,7 +12,7 @@ from tests.deployment import Deployment, template_database
 from tests.faults.workflows import linked, sink
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 LEASE_TTL = 3
 AT_ONCE = 100
 
