@@ -23,14 +23,17 @@ def is_away(error: BaseException) -> bool:
 
 
 def afresh(work: Callable[[], T]) -> T:
-    """Call, and call again at once if the connection had ended while nobody used it.
+    """Call, and call again at once if the connection that there was has ended.
 
     For work that may be done twice. After an error the next call opens a connection.
     """
+    before = connection.connection
     try:
         return work()
     except Error:
-        ended = connection.connection is not None and not connection.is_usable()
+        # A transaction that could not be rolled back has let go of it, and may have opened another.
+        kept = connection.connection is before
+        ended = before is not None and not (kept and connection.is_usable())
         close_old_connections()
         if not ended:
             raise

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -15,6 +16,7 @@ from orchestrator.events import WorkflowCompleted, WorkflowFailed
 from orchestrator.exceptions import NotFound, OrchestratorError, StoreUnavailable
 from orchestrator.models import LoopSlot, Workflow
 from orchestrator.runtime import credentials, leases, restores, run_as
+from orchestrator.runtime.database import afresh
 from orchestrator.runtime.guard import guarded
 from orchestrator.runtime.held import LOST, Held, patience
 from orchestrator.runtime.hosts import HostProcess, start_order
@@ -234,8 +236,8 @@ class Fleet:
     # Ends
 
     async def release(self, slot: Slot, state: str, reason: str = "") -> None:
-        """Give a slot back."""
-        await sync_to_async(leases.release)(slot, self._id, state, reason)
+        """Give a slot back. Until it is, its loop would be started again, whatever it ended as."""
+        await sync_to_async(afresh)(partial(leases.release, slot, self._id, state, reason))
 
     async def _on_failure(self, slot: Slot, lease: Lease, outcome: str, error: str) -> None:
         logger.warning("loop %s ended: %s: %s", slot.key, outcome, error, extra=slot.about)

@@ -126,6 +126,32 @@ def test_r17_connections_end_and_no_loop_is_restarted(deployment, checker, nemes
     row.add("R17 PostgreSQL connections ended", checker.verdict(nemesis))
 
 
+ENDING = """
+CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF nextval('cuts') %% 2 = 1 THEN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+    END IF;
+    RETURN NEW;
+END $$
+"""
+"""Ends each connection but every other that is about to note that a loop has completed."""
+
+
+def test_a_connection_ends_while_it_is_noted_that_a_loop_has_completed(deployment):
+    deployment.database.rows("CREATE SEQUENCE cuts")
+    deployment.database.rows(ENDING)
+    deployment.database.rows(
+        "CREATE TRIGGER cut BEFORE UPDATE ON orchestrator_loopslot FOR EACH ROW"
+        " WHEN (NEW.state = 'completed') EXECUTE FUNCTION cut()"
+    )
+    deployment.start_runner()
+    workflow = deployment.create(pipeline(name="Ended", items=10))
+    deployment.post("/prod/start", workflow)
+    deployment.wait_for(workflow, "completed")
+    assert deployment.database.rows("SELECT last_value FROM cuts") == [{"last_value": 4}]
+    assert deployment.tokens(workflow) == {"source/0": 1, "reader-1/0": 1}
+
+
 def test_r17_postgresql_is_read_only(deployment, postgres_server, checker, nemesis, row):
     """As for those that are connected to a server that has become the standby of another."""
     database = deployment.database

@@ -10,9 +10,9 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.fault
 CASES = [
     ("block", "async"),
-    ("block", "thread"),
+    pytest.param("block", "thread", marks=pytest.mark.long),
     ("exit", "async"),
-    ("exit", "thread"),
+    pytest.param("exit", "thread", marks=pytest.mark.long),
     ("exit", "process"),
 ]
 

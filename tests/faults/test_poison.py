@@ -56,7 +56,12 @@ def test_r11_an_item_always_raises(deployment, nemesis, row):
 
 @pytest.mark.parametrize("deployment", [{"block_limit": 5}], indirect=True)
 @pytest.mark.parametrize(
-    "action, pool", [("kill", "async"), ("spin", "async"), ("spin", "process")]
+    "action, pool",
+    [
+        ("kill", "async"),
+        ("spin", "async"),
+        pytest.param("spin", "process", marks=pytest.mark.long),
+    ],
 )
 def test_r12_an_item_kills_its_process(deployment, nemesis, row, action, pool):
     """It is handed out as often as it may be; a loop of another workflow goes on."""

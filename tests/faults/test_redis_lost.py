@@ -51,7 +51,10 @@ def flush(deployment):
         client.flushall()
 
 
-@pytest.mark.parametrize("completed", [False, True], ids=["running", "completed"])
+@pytest.mark.parametrize(
+    "completed",
+    [pytest.param(False, id="running", marks=pytest.mark.long), pytest.param(True, id="completed")],
+)
 def test_r7_redis_loses_everything(quick, nemesis, row, completed):
     quick.start_runner()
     workflow = quick.create(slow_reader("Emptied"))
@@ -127,7 +130,7 @@ def test_r7_a_file_that_is_replaced_is_not_begun_again(quick, nemesis, row):
     row.add("R7 Redis emptied, one loop", checker.verdict(nemesis), duplicates=ITEMS // 2)
 
 
-@pytest.mark.parametrize("readers", [1, 2])
+@pytest.mark.parametrize("readers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_r6_redis_loses_its_tail(deployment, nemesis, row, readers):
     deployment.start_runner()
     made = slow_reader("Truncated") if readers == 1 else pipeline(name="Truncated", readers=2)

@@ -31,7 +31,11 @@ def check_refusal(answer):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("corpus", "sources"), [("S4", [*S4, *S4_LITERAL]), ("S6", [*S6, *S6_LOOPS])]
+    ("corpus", "sources"),
+    [
+        ("S4", [*S4, *S4_LITERAL]),
+        pytest.param("S6", [*S6, *S6_LOOPS], marks=pytest.mark.long),
+    ],
 )
 def test_the_api_stores_or_refuses_and_computes_nothing(api, renderings, tally, corpus, sources):
     client = api("editor")
