@@ -264,7 +264,8 @@ async def test_one_living_worker_has_a_name(deployment, call):
     assert [row["worker"] for row in deployment.workers()] == ["ada"]
     first.kill()
     assert (await call("double", {"n": 2})).value == 4  # when the lease has ended
-    assert [row["token"] for row in deployment.workers()] == [2]
+    (row,) = deployment.workers()
+    assert row["token"] > 1  # once more if the slot was given up before it was taken
 
 
 async def test_a_worker_that_died_comes_back_under_its_name_with_other_labels(deployment, call):
